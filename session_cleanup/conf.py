@@ -1,0 +1,115 @@
+"""Settings, all named SESSION_CLEANUP_*, read from Django's settings at each access.
+
+`conf.HOURS` is the value in force; a value that is out of range raises ConfigurationError there, and
+the system checks report it at start-up with the same words.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from django.conf import settings as django_settings
+
+from session_cleanup.exceptions import ConfigurationError
+
+PREFIX = "SESSION_CLEANUP_"
+T = TypeVar("T")
+
+
+def boolean(value: object) -> str | None:
+    return None if isinstance(value, bool) else "must be True or False"
+
+
+def names(value: object) -> str | None:
+    ok = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return None if ok else "must be a list of names"
+
+
+def schedules(value: object) -> str | None:
+    ok = isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(cron, str) for name, cron in value.items()
+    )
+    return None if ok else "must be a dict of job or group to cron expression"
+
+
+@dataclass(frozen=True)
+class whole_number:  # noqa: N801 - reads as a function beside its siblings
+    """A whole number from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    none: str = ""  # what None means, where None is allowed
+
+    def __call__(self, value: object) -> str | None:
+        if value is None and self.none:
+            return None
+        if type(value) is int and self.low <= value <= self.high:
+            return None
+        unless = f", or None for {self.none}" if self.none else ""
+        return f"must be a whole number from {self.low} to {self.high}{unless}"
+
+
+@dataclass
+class Setting(Generic[T]):
+    """One setting: its default and the rule its value must pass."""
+
+    default: T
+    rule: Callable[[object], str | None]
+    name: str = field(default="", init=False)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = PREFIX + name
+
+    def __get__(self, instance: object, owner: type) -> T:
+        value: Any = getattr(django_settings, self.name, self.default)
+        if problem := self.problem(value):
+            raise ConfigurationError(problem)
+        return value  # type: ignore[no-any-return]
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with `value`, as a sentence, or None."""
+        rule = self.rule(value)
+        return rule and f"{self.name} is {value!r}, but {rule}. Its default is {self.default!r}."
+
+
+class Conf:
+    # Whether runs may change anything. False: they say why not and exit 0.
+    ENABLED = Setting(True, boolean)
+    # The shipped systems that are on: "presentations", "collaborative", "after_hours".
+    PRESETS = Setting[list[str]]([], names)
+    # Cron expressions (UTC) that replace a job's or a group's own.
+    SCHEDULES = Setting[dict[str, str]]({}, schedules)
+
+    # Hours after which a blank presentation is an orphan.
+    HOURS = Setting(24, whole_number(1, 168))
+    # Days that a collaborative session lives on after its last activity.
+    INACTIVITY_DAYS = Setting(7, whole_number(1, 3650))
+    # Days a decline is kept, counted from its last date.
+    DECLINE_DAYS = Setting(7, whole_number(1, 3650))
+    # Days an ended after-hours session is kept.
+    ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="for ever"))
+    # Days the history of runs is kept.
+    HISTORY_DAYS = Setting(90, whole_number(1, 3650))
+
+    # The largest number of rows in one batch, which is one transaction.
+    BATCH_SIZE = Setting(1000, whole_number(1, 10_000))
+    # Milliseconds to pause after each batch; SQLite always pauses at least 25.
+    PAUSE_MS = Setting(0, whole_number(0, 60_000))
+    # Seconds after which the lease of a dead process ends.
+    LEASE_SECONDS = Setting(60, whole_number(5, 3600))
+    # Milliseconds a batch waits for a lock before it tries something smaller (PostgreSQL).
+    LOCK_TIMEOUT_MS = Setting(15, whole_number(1, 60_000))
+    # Milliseconds, at the end of a job, to wait for all rows that somebody else had locked.
+    LOCKED_WAIT_MS = Setting(2000, whole_number(0, 600_000))
+    # Milliseconds one statement of a batch may take.
+    STATEMENT_TIMEOUT_MS = Setting(20_000, whole_number(100, 3_600_000))
+    # Milliseconds one count of the statistics may take before it is shown as unknown.
+    STATS_TIMEOUT_MS = Setting(5000, whole_number(100, 3_600_000))
+    # How often a batch is tried again after a deadlock, a lock time-out or a lost connection.
+    RETRIES = Setting(5, whole_number(0, 100))
+
+
+conf = Conf()
+SETTINGS: dict[str, Setting[Any]] = {
+    name: setting for name, setting in vars(Conf).items() if isinstance(setting, Setting)
+}

@@ -1,0 +1,302 @@
+"""The shipped session tables. A project that has its own writes policies for those instead.
+
+Each index is the one that a shipped policy's query uses; the policy is named beside it.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Case, F, Q, Value, When
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from session_cleanup.conf import conf
+
+# A presentation that nobody gave a topic or any content: what presentations-blank deletes.
+BLANK = Q(has_blank_presentation=True, has_topic=False, has_user_content=False)
+TOUCH_INTERVAL = timedelta(minutes=1)
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def active(self) -> Self:
+        return self.filter(is_active=True)
+
+    def inactive(self) -> Self:
+        return self.filter(is_active=False)
+
+    def open(self) -> Self:
+        """Sessions that nobody has ended, expired or not."""
+        return self.filter(ended_at__isnull=True)
+
+    def blank(self) -> Self:
+        """Presentations without a topic and without content."""
+        return self.filter(BLANK, kind=Session.Kind.PRESENTATION)
+
+    def start(self, owner: Any, kind: str, *, now: datetime | None = None, **fields: Any) -> "Session":
+        """Create a session of `kind` for `owner`, who is never locked out by an expired one.
+
+        The owner's own expired sessions of that kind are closed first, as the next run would do.
+        Raises IntegrityError where only one may be open (after_hours) and an unexpired one is.
+        """
+        now = now or timezone.now()
+        with transaction.atomic(using=self.db):
+            expired = self.open().filter(owner=owner, kind=kind, expires_at__lt=now)
+            expired.update(
+                is_active=False,
+                ended_at=F("expires_at"),
+                end_reason=Session.EndReason.EXPIRED,
+                updated_at=now,
+            )
+            return self.create(owner=owner, kind=kind, **fields)
+
+
+class Session(models.Model):
+    class Kind(models.TextChoices):
+        PRESENTATION = "presentation", _("presentation")
+        COLLABORATIVE = "collaborative", _("collaborative")
+        AFTER_HOURS = "after_hours", _("after hours")
+        BROWSER = "browser", _("browser")
+        RECURRING = "recurring", _("recurring")
+
+    class EndReason(models.TextChoices):
+        ENDED = "ended", _("ended")  # somebody ended it
+        EXPIRED = "expired", _("expired")  # its time was over; set by a cleanup run or by start()
+        CANCELLED = "cancelled", _("cancelled")  # called off before it began
+        MISSED = "missed", _("missed")  # over before anything activated it
+
+    id = models.BigAutoField(primary_key=True)
+    uid = models.UUIDField(_("uid"), default=uuid.uuid4, unique=True, editable=False)
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        verbose_name=_("owner"),
+        related_name="owned_sessions",
+        null=True,
+        blank=True,
+    )
+    # A holder is known to another system only by its key; NULL: nobody holds the session.
+    holder = models.CharField(_("holder"), max_length=64, null=True, blank=True)  # noqa: DJ001
+    holder_type = models.CharField(_("holder type"), max_length=20, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    starts_at = models.DateTimeField(_("starts at"), null=True, blank=True)
+    # NULL never expires.
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    last_activity_at = models.DateTimeField(_("last activity"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    end_reason = models.CharField(_("end reason"), max_length=20, choices=EndReason, blank=True)
+    has_blank_presentation = models.BooleanField(_("has a blank presentation"), default=False)
+    has_topic = models.BooleanField(_("has a topic"), default=False)
+    has_user_content = models.BooleanField(_("has user content"), default=False)
+    payload = models.JSONField(_("payload"), null=True, blank=True)
+    settings = models.JSONField(_("settings"), default=dict, blank=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(is_active=False) | Q(ended_at__isnull=True),
+                name="session_active_is_not_ended",
+                violation_error_message=_("An active session has no end."),
+            ),
+            models.UniqueConstraint(
+                fields=["owner"],
+                condition=Q(kind="after_hours", ended_at__isnull=True),
+                name="session_one_open_after_hours",
+                violation_error_message=_("This user has an open after-hours session."),
+            ),
+        ]
+        indexes = [
+            # presentations-blank; constant leading columns would only make it larger
+            models.Index(fields=["created_at", "id"], condition=BLANK, name="idx_sessions_blank_cleanup"),
+            # collaborative-expired
+            models.Index(fields=["kind", "is_active", "expires_at", "id"], name="idx_sessions_expired"),
+            # after-hours-close
+            models.Index(
+                fields=["expires_at", "id"],
+                condition=Q(ended_at__isnull=True),
+                name="idx_sessions_open_expired",
+            ),
+            # after-hours-ended
+            models.Index(
+                fields=["kind", "ended_at", "id"],
+                condition=Q(ended_at__isnull=False),
+                name="idx_sessions_ended",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or f"{self.get_kind_display()} {self.uid}"
+
+    def give_topic(self) -> None:
+        """Record that the presentation has a topic, so that it is no orphan any more."""
+        self._set(has_topic=True)
+
+    def mark_content(self) -> None:
+        """Record that the user typed something, so that it is no orphan any more."""
+        self._set(has_user_content=True)
+
+    def touch(self, now: datetime | None = None) -> bool:
+        """Move the expiry on by SESSION_CLEANUP_INACTIVITY_DAYS; written at most once a minute.
+
+        Race-safe: neither date ever moves back, an ended session stays ended, and a session that never
+        expires stays so. Returns whether something was written.
+        """
+        now = now or timezone.now()
+        expiry = now + timedelta(days=conf.INACTIVITY_DAYS)
+        rows = type(self)._base_manager.filter(
+            pk=self.pk, is_active=True, last_activity_at__lt=now - TOUCH_INTERVAL
+        )
+        written = rows.update(
+            last_activity_at=now,
+            updated_at=now,
+            expires_at=Case(When(expires_at__lt=expiry, then=Value(expiry)), default=F("expires_at")),
+        )
+        if written:
+            self.refresh_from_db(fields=["last_activity_at", "updated_at", "expires_at"])
+        return bool(written)
+
+    def _set(self, **fields: Any) -> None:
+        """Write single columns, so that a concurrent writer of the others is not overwritten."""
+        for name, value in fields.items():
+            setattr(self, name, value)
+        self.save(update_fields=[*fields, "updated_at"])
+
+
+class SessionMember(models.Model):
+    class Permission(models.TextChoices):
+        VIEW = "view", _("view")
+        EDIT = "edit", _("edit")
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(
+        Session, models.CASCADE, verbose_name=_("session"), related_name="members", db_index=False
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"), related_name="session_memberships"
+    )
+    permission = models.CharField(
+        _("permission"), max_length=4, choices=Permission, default=Permission.VIEW
+    )
+    is_online = models.BooleanField(_("online"), default=False)
+    joined_at = models.DateTimeField(_("joined at"), default=timezone.now)
+    last_seen_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("session member")
+        verbose_name_plural = _("session members")
+        constraints = [
+            # Its index also serves the foreign key on session: members follow their session offline.
+            models.UniqueConstraint(fields=["session", "user"], name="session_member_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.session_id}"
+
+
+class SessionDecline(models.Model):
+    """One user turned another down, `count` times, last at `last_declined_at`."""
+
+    id = models.BigAutoField(primary_key=True)
+    decliner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        verbose_name=_("decliner"),
+        related_name="declines_made",
+        db_index=False,
+    )
+    declined = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        verbose_name=_("declined"),
+        related_name="declines_received",
+    )
+    count = models.PositiveIntegerField(_("count"), default=1)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    last_declined_at = models.DateTimeField(_("last declined at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("decline")
+        verbose_name_plural = _("declines")
+        constraints = [
+            models.UniqueConstraint(fields=["decliner", "declined"], name="session_decline_once"),
+        ]
+        indexes = [
+            # after-hours-declines
+            models.Index(fields=["last_declined_at", "id"], name="idx_declines_last"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.decliner_id} declined {self.declined_id}"
+
+
+class DeviceFingerprint(models.Model):
+    """A device seen in a session. The reference is loose, so it may outlive the session."""
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(
+        Session,
+        models.DO_NOTHING,
+        verbose_name=_("session"),
+        related_name="fingerprints",
+        db_constraint=False,
+        db_index=False,
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        verbose_name=_("user"),
+        related_name="device_fingerprints",
+        null=True,
+        blank=True,
+    )
+    digest = models.CharField(_("digest"), max_length=128)
+    platform = models.CharField(_("platform"), max_length=50, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("device fingerprint")
+        verbose_name_plural = _("device fingerprints")
+        indexes = [
+            # after-hours-fingerprints
+            models.Index(fields=["session", "id"], name="idx_fingerprints_session"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.platform} {self.digest[:12]}".strip()
+
+
+class SessionProfile(models.Model):
+    """What a user is called in sessions. The reference is loose, so it may outlive the user."""
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        verbose_name=_("user"),
+        related_name="session_profiles",
+        db_constraint=False,
+        db_index=False,
+    )
+    display_name = models.CharField(_("display name"), max_length=100)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("session profile")
+        verbose_name_plural = _("session profiles")
+        indexes = [
+            # after-hours-profiles
+            models.Index(fields=["user", "id"], name="idx_profiles_user"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name
