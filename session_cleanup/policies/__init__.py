@@ -1,0 +1,18 @@
+"""What is due, and what happens to it: the vocabulary a project's cleanup_policies.py is written in."""
+
+from session_cleanup.policies.actions import RUN_CLOCK, Close, Deactivate, Delete, Update
+from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.registry import register
+from session_cleanup.policies.selections import Aged, Orphaned
+
+__all__ = [
+    "RUN_CLOCK",
+    "Aged",
+    "Close",
+    "Deactivate",
+    "Delete",
+    "Orphaned",
+    "Policy",
+    "Update",
+    "register",
+]

@@ -1,0 +1,165 @@
+"""Actions: what happens to the rows that are due. Each is one effect on one locked batch."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.db.models import ManyToOneRel, Model, Q, QuerySet
+
+from session_cleanup.exceptions import PolicyError
+from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.selections import as_stored
+
+Rows = QuerySet[Any]
+Values = Mapping[str, Any]
+
+
+class RunClock:
+    """Stands for the run clock in the values of an action."""
+
+    def __repr__(self) -> str:
+        return "RUN_CLOCK"
+
+
+RUN_CLOCK = RunClock()
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How many rows a batch changed: of the policy's own model, and of related models by label."""
+
+    changed: int
+    related: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One effect on the rows that are due."""
+
+    name: ClassVar[str]
+    verb: ClassVar[str]  # past participle, as in "sessions deleted"
+
+    def apply(self, rows: Rows, claims: Claims) -> Effect:
+        """Do it to `rows`: a few, named by key, locked and known to be due."""
+        raise NotImplementedError
+
+    @property
+    def locks_out_children(self) -> bool:
+        """Whether nobody may insert a row that refers to a locked one while the batch is under way."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Update(Action):
+    """Set `values` on the rows, and other values on the rows that a relation leads to.
+
+    Values are constants, F() expressions over the row, or RUN_CLOCK. `related` maps a reverse relation
+    to values: `{"members": {"is_online": False}}`; related rows that already have them are left alone
+    and not counted. `auto_now` fields do not move by themselves: name them.
+    """
+
+    values: Values
+    related: Mapping[str, Values] = field(default_factory=dict)
+
+    name: ClassVar[str] = "update"
+    verb: ClassVar[str] = "updated"
+
+    def __post_init__(self) -> None:
+        if not self.values or any(not values for values in self.related.values()):
+            raise PolicyError(f"{self!r} sets nothing. Name at least one column and its new value.")
+
+    @property
+    def locks_out_children(self) -> bool:
+        return bool(self.related)
+
+    def apply(self, rows: Rows, claims: Claims) -> Effect:
+        related: dict[str, int] = {}
+        for children, values in self.effects(rows, claims):
+            if count := children.update(**_resolved(values, claims)):
+                label = children.model._meta.label
+                related[label] = related.get(label, 0) + count
+        return Effect(rows.update(**_resolved(self.values, claims)), related)
+
+    def effects(self, rows: Rows, claims: Claims) -> Iterator[tuple[Rows, Values]]:
+        """The related rows that would really change, with their new values."""
+        for name, values in self.related.items():
+            relation = related_by(rows.model, name)
+            children = claims.free(relation.related_model).filter(**{f"{relation.field.name}__in": rows})
+            constants = {key: value for key, value in values.items() if is_constant(value)}
+            yield (children.filter(~_equal(constants)) if constants else children), values
+
+
+@dataclass(frozen=True)
+class Deactivate(Update):
+    """Set `field` to False, and what else `stamp` says: `stamp={"ended_at": RUN_CLOCK}`."""
+
+    name: ClassVar[str] = "deactivate"
+    verb: ClassVar[str] = "deactivated"
+
+    def __init__(
+        self,
+        field: str = "is_active",
+        *,
+        stamp: Values | None = None,
+        related: Mapping[str, Values] | None = None,
+    ) -> None:
+        object.__setattr__(self, "field", field)
+        super().__init__({field: False, **(stamp or {})}, related or {})
+
+
+@dataclass(frozen=True)
+class Close(Update):
+    """Set when and how a row ended: `Close(ended_at=F("expires_at"), is_active=False)`."""
+
+    name: ClassVar[str] = "close"
+    verb: ClassVar[str] = "closed"
+
+    def __init__(self, *, related: Mapping[str, Values] | None = None, **values: Any) -> None:
+        super().__init__(values, related or {})
+
+
+@dataclass(frozen=True)
+class Delete(Action):
+    """Delete rows and what cascades from them, exactly as QuerySet.delete() would."""
+
+    name: ClassVar[str] = "delete"
+    verb: ClassVar[str] = "deleted"
+
+    @property
+    def locks_out_children(self) -> bool:
+        return True  # a child row inserted now must wait, then fail
+
+    def apply(self, rows: Rows, claims: Claims) -> Effect:
+        _, counts = rows.delete()
+        own = rows.model._meta.concrete_model._meta.label
+        related = {label: count for label, count in counts.items() if label != own and count}
+        return Effect(counts.get(own, 0), related)
+
+
+def is_constant(value: object) -> bool:
+    return not (isinstance(value, RunClock) or hasattr(value, "resolve_expression"))
+
+
+def related_by(model: type[Model], name: str) -> ManyToOneRel:
+    """The reverse foreign key of `model` that filters call `name`."""
+    relation = model._meta.get_field(name)
+    if not isinstance(relation, ManyToOneRel):
+        raise PolicyError(
+            f"{model._meta.label}.{name} is no reverse foreign key, so no effect can follow it. Name the "
+            'relation as a filter does, such as "members".'
+        )
+    return relation
+
+
+def _resolved(values: Values, claims: Claims) -> dict[str, Any]:
+    now = as_stored(claims.now)
+    return {key: now if isinstance(value, RunClock) else value for key, value in values.items()}
+
+
+def _equal(constants: Values) -> Q:
+    return Q(
+        **{
+            (f"{key}__isnull" if value is None else key): (True if value is None else value)
+            for key, value in constants.items()
+        }
+    )

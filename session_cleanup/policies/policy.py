@@ -1,0 +1,125 @@
+"""A policy: which rows are due, and what happens to them. Data, and it cannot be built wrong."""
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from cronsim import CronSim, CronSimError
+from django.apps import apps
+from django.db import router
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from session_cleanup.exceptions import PolicyError
+from session_cleanup.policies.actions import Action
+from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.conditions import foreign_reads
+from session_cleanup.policies.selections import Aged, Selection
+
+# Each group and when its jobs run (UTC) unless they or SESSION_CLEANUP_SCHEDULES say otherwise.
+GROUPS = {
+    "frequent": "*/5 * * * *",
+    "hourly": "0 * * * *",
+    "daily": "0 2 * * *",
+    "weekly": "0 3 * * 0",
+    "monthly": "0 4 1 * *",
+}
+AgeOption = Literal["max-age", "days"]
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """One job: the rows of `model` that meet `where` and `select` are due, and `action` is done to them.
+
+    name         what the job is called everywhere: small letters, digits and hyphens, at most 64
+    model        "app.Model", resolved late
+    group        frequent, hourly, daily, weekly or monthly: what `--type` selects
+    cron         a cron expression (UTC) of its own, instead of its group's
+    age_option   the option that replaces `select.older_than` for one run: "max-age" (hours) or "days"
+    columns      what a verbose listing shows beside the key and the clock
+    by_age       whether the statistics show how old the rows are that meet `where`
+    counter      the name of its count in the log line of a run; "carts_deleted" for a job "carts"
+    database     the alias; None: where the routers write the model
+    preset       the shipped system it belongs to
+    """
+
+    name: str
+    model: str
+    select: Selection
+    action: Action
+    where: Q = field(default_factory=Q)
+    group: str = "daily"
+    cron: str | None = None
+    age_option: AgeOption | None = None
+    columns: tuple[str, ...] = ()
+    by_age: bool = False
+    counter: str = ""
+    database: str | None = None
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise PolicyError(f"Policy {self.name!r}: {problem}")
+
+    def _problems(self) -> Any:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or len(self.name) > 64:
+            yield "a name is made of small letters, digits and hyphens, at most 64, such as 'old-carts'."
+        if not isinstance(self.model, str) or self.model.count(".") != 1:
+            yield f'model is {self.model!r}. Name it by its label, "app.Model".'
+        if not isinstance(self.select, Selection):
+            yield f"select is {self.select!r}. Give a selection, such as Aged('updated_at')."
+        if not isinstance(self.action, Action):
+            yield f"action is {self.action!r}. Give an action, such as Delete()."
+        if not isinstance(self.where, Q):
+            yield f"where is {self.where!r}. Give a Q object, such as Q(is_active=True)."
+        if self.group not in GROUPS:
+            yield f"group is {self.group!r}. Choose one of {', '.join(GROUPS)}."
+        if self.cron is not None and (problem := cron_problem(self.cron)):
+            yield problem
+        if self.age_option not in (None, "max-age", "days"):
+            yield f"age_option is {self.age_option!r}. Choose 'max-age' (hours) or 'days'."
+        if (self.age_option or self.by_age) and not isinstance(self.select, Aged):
+            yield "age_option and by_age need select=Aged(…), which has an age."
+
+    @property
+    def log_counter(self) -> str:
+        return self.counter or f"{self.name.replace('-', '_')}_{self.action.verb}"
+
+    def get_model(self) -> type[Model]:
+        return apps.get_model(self.model)
+
+    def get_database(self) -> str:
+        return self.database or router.db_for_write(self.get_model())
+
+    def aged(self, older_than: timedelta) -> "Policy":
+        """This policy with another age."""
+        assert isinstance(self.select, Aged)
+        return replace(self, select=replace(self.select, older_than=older_than))
+
+    @property
+    def age(self) -> timedelta | None:
+        return self.select.older_than if isinstance(self.select, Aged) else None
+
+    def matching(self, claims: Claims) -> QuerySet[Any]:
+        """The rows that are due but for holds and protection; each once, and only columns of its own."""
+        model = self.get_model()
+        rows = claims.candidates(model)
+        if foreign_reads(self.where, model):  # a join could give a row twice, and be locked with it
+            met = model._base_manager.using(claims.using).filter(self.where, pk=OuterRef("pk"))
+            rows = rows.filter(Exists(met))
+        else:
+            rows = rows.filter(self.where)
+        return self.select.narrow(rows, claims, claims.now)
+
+
+def cron_problem(expression: str) -> str | None:
+    """What is wrong with a cron expression, as a sentence, or None."""
+    try:
+        next(CronSim(expression, timezone.now()))
+    except CronSimError as error:
+        return f"{expression!r} is no cron expression ({error}). Give five fields, such as '0 2 * * *'."
+    except StopIteration:
+        return f"the cron expression {expression!r} never comes true. Give one that does."
+    return None

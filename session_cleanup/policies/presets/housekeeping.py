@@ -1,0 +1,20 @@
+"""Our own tables grow too: the history is pruned after SESSION_CLEANUP_HISTORY_DAYS."""
+
+from datetime import timedelta
+
+from session_cleanup.conf import conf
+from session_cleanup.policies.actions import Delete
+from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.selections import Aged
+
+
+def policies() -> list[Policy]:
+    return [
+        Policy(
+            name="housekeeping-history",
+            model="session_cleanup.CleanupRun",
+            select=Aged("started_at", older_than=timedelta(days=conf.HISTORY_DAYS)),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+    ]

@@ -1,0 +1,111 @@
+"""Selections: which of the rows that meet a policy's condition are due. Each becomes one QuerySet."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models import Exists, ForeignKey, Model, OuterRef, QuerySet
+from django.utils import timezone
+
+from session_cleanup.exceptions import PolicyError
+from session_cleanup.policies.claims import Claims
+
+Rows = QuerySet[Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A question about rows. `narrow` answers it; `column` is the one a walk goes along."""
+
+    # Whether finding nothing means looking at every row, so that a walk must go in windows.
+    scans: ClassVar[bool] = False
+
+    @property
+    def column(self) -> str:
+        """The column that, with the primary key, orders the walk."""
+        raise NotImplementedError
+
+    def cutoff(self, now: datetime) -> datetime | None:
+        """Rows whose clock lies before this moment are due; None where time plays no part."""
+        return None
+
+    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Aged(Selection):
+    """Rows whose `clock` lies more than `older_than` before the run clock. NULL is never due."""
+
+    clock: str
+    older_than: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.older_than, timedelta):
+            raise PolicyError(
+                f"Aged({self.clock!r}): older_than is {self.older_than!r}. Give a timedelta, such as "
+                "timedelta(days=90)."
+            )
+        if self.older_than < timedelta(0):
+            raise PolicyError(
+                f"Aged({self.clock!r}): older_than is {self.older_than}, so rows would be due before "
+                "they exist. Give zero or a positive timedelta."
+            )
+
+    @property
+    def column(self) -> str:
+        return self.clock
+
+    def cutoff(self, now: datetime) -> datetime:
+        try:
+            return now - self.older_than
+        except OverflowError:
+            raise PolicyError(
+                f"Aged({self.clock!r}): older_than is {self.older_than}, which reaches back before the "
+                "year 1. Give a shorter timedelta."
+            ) from None
+
+    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+        return rows.filter(**{f"{self.clock}__lt": as_stored(self.cutoff(now))})
+
+
+@dataclass(frozen=True)
+class Orphaned(Selection):
+    """Rows whose reference points at a row that does not exist. NULL refers to nothing: never due.
+
+    `reference` is a foreign key (a loose one: db_constraint=False), or any column together with
+    `model`, the "app.Model" whose primary key it holds.
+    """
+
+    reference: str
+    model: str | None = None
+    scans: ClassVar[bool] = True
+
+    @property
+    def column(self) -> str:
+        return self.reference
+
+    def target(self, model: type[Model]) -> tuple[type[Model], str, str]:
+        """(the model referred to, the field of it that is held, our column that holds it)."""
+        field = model._meta.get_field(self.reference)
+        if self.model is not None:
+            return apps.get_model(self.model), "pk", self.reference
+        if not isinstance(field, ForeignKey):
+            raise PolicyError(
+                f"Orphaned({self.reference!r}): {model._meta.label}.{self.reference} is no foreign key. "
+                'Say which model it refers to: Orphaned("user_id", model="auth.User").'
+            )
+        return field.related_model, field.target_field.name, field.attname
+
+    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+        target, key, column = self.target(rows.model)
+        found = claims.existing(target).filter(**{key: OuterRef(column)})
+        # NOT EXISTS: with NOT IN, a single NULL in the subquery would hide every orphan.
+        return rows.filter(~Exists(found), **{f"{column}__isnull": False})
+
+
+def as_stored(moment: datetime) -> datetime:
+    """The aware `moment` as this project's DateTimeFields hold it (naive when USE_TZ is False)."""
+    return moment if settings.USE_TZ else timezone.make_naive(moment)
