@@ -1,0 +1,1 @@
+"""How policies meet the database. `runner.run` is the one entrance."""

@@ -1,0 +1,161 @@
+"""One batch: one transaction that asserts the lease, locks, judges, acts, records and commits.
+
+Why it is safe to let this delete: a row is acted on only while we hold its lock, after its condition
+was judged under that lock by a statement of its own (a fresh snapshot), so what another process
+refreshed meanwhile is kept. The keys are materialised, so the rows acted on are the rows judged, and no
+more than were asked for. The counts commit with the rows they count; a process that dies loses at most
+the batch under way. The history may live in another database: then its counts follow the commit.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import connections
+from django.db.models import Model, QuerySet
+from django.db.models.deletion import ProtectedError, RestrictedError
+from django.db.models.functions import Now
+
+from session_cleanup.conf import conf
+from session_cleanup.engine import cascades
+from session_cleanup.engine.connections import batch_transaction
+from session_cleanup.engine.footprint import HELD, PROTECTED, claim_in_run, footprint, judged
+from session_cleanup.engine.leases import Lease
+from session_cleanup.models import Hold, JobRun
+from session_cleanup.policies.actions import Delete, Effect
+from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.policy import Policy
+
+
+class Refused(Exception):
+    """This batch cannot be deleted as a whole; `skip` is what to call the row that is to blame."""
+
+    def __init__(self, skip: str) -> None:
+        self.skip = skip
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the committed batches of a job run add up to."""
+
+    changed: int = 0
+    related: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    batches: int = 0
+
+
+@dataclass
+class Batches:
+    """Runs the batches of one job and keeps their totals."""
+
+    policy: Policy
+    claims: Claims
+    lease: Lease
+    record: JobRun
+    remembered: set[type[Model]]  # the models of which later jobs must know the rows that changed
+    totals: Totals = field(default_factory=Totals)
+    left_alone: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self, keys: list[Any], position: list[Any] | None, *, wait_ms: int | None = None) -> list[Any]:
+        """Act on those of `keys` that are due; returns the keys that somebody else had locked.
+
+        With `wait_ms` it waits for locks that long, else it passes over them.
+        """
+        with batch_transaction(
+            self.claims.using,
+            lock_ms=conf.LOCK_TIMEOUT_MS if wait_ms is None else max(wait_ms, 1),
+            statement_ms=conf.STATEMENT_TIMEOUT_MS,
+        ):
+            self.lease.renew()
+            locked = self._lock(keys, skip_locked=wait_ms is None)
+            due, skipped = self._judge(locked)
+            totals = self._act(due, skipped)
+            if self.record_here:
+                self._write(totals, position)
+        self.totals = totals
+        if not self.record_here:
+            self._write(totals, position)
+        found = set(locked)
+        return [key for key in keys if key not in found]
+
+    @property
+    def record_here(self) -> bool:
+        return self.record._state.db == self.claims.using
+
+    def reload(self) -> None:
+        """Take the totals from the database: after a lost connection only it knows what committed."""
+        if self.record_here:
+            self.record.refresh_from_db(using=self.claims.using)
+            saved = self.record
+            skipped = Counter(saved.skipped) - self.left_alone
+            self.totals = Totals(saved.changed, Counter(saved.related), skipped, saved.batches)
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count rows that no batch could take."""
+        self.left_alone[reason] += count
+
+    @property
+    def skipped(self) -> Counter[str]:
+        return self.totals.skipped + self.left_alone
+
+    def forget_skips(self) -> None:
+        """Another pass looks at the same rows again."""
+        self.totals = replace(self.totals, skipped=Counter())
+        self.left_alone.clear()
+
+    def _rows(self, keys: list[Any]) -> QuerySet[Any]:
+        return self.policy.get_model()._base_manager.using(self.claims.using).filter(pk__in=keys)
+
+    def _lock(self, keys: list[Any], *, skip_locked: bool) -> list[Any]:
+        """Lock the rows and return the keys of those that we got, in order of key: no deadlock among us."""
+        if not connections[self.claims.using].features.has_select_for_update_skip_locked:
+            return keys  # SQLite: the whole database is ours until the commit
+        rows = self._rows(keys).order_by("pk").only("pk")
+        no_key = not self.policy.action.locks_out_children
+        return [row.pk for row in rows.select_for_update(skip_locked=skip_locked, of=("self",), no_key=no_key)]
+
+    def _judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
+        rows = judged(self.policy, self.claims).filter(pk__in=locked)
+        verdicts = dict(rows.values_list("pk", "verdict")) if locked else {}
+        due = [key for key in locked if verdicts.get(key) == ""]
+        return due, Counter(verdict for verdict in verdicts.values() if verdict)
+
+    def _act(self, due: list[Any], skipped: Counter[str]) -> Totals:
+        effect = Effect(0)
+        if due:
+            rows = self._rows(due)
+            if self.remembered:
+                found = footprint(self.policy, rows, self.claims)
+                claim_in_run(found, self.remembered, self.claims, self.record.run_id)
+            self._refuse_what_is_held_far_below(rows)
+            try:
+                effect = self.policy.action.apply(rows, self.claims)
+            except (ProtectedError, RestrictedError):
+                raise Refused(PROTECTED) from None  # a row came to refer to it a moment ago
+        return Totals(
+            self.totals.changed + effect.changed,
+            self.totals.related + Counter(effect.related),
+            self.totals.skipped + skipped,
+            self.totals.batches + 1,
+        )
+
+    def _refuse_what_is_held_far_below(self, rows: QuerySet[Any]) -> None:
+        """In a cycle of cascades no condition reaches every depth, so look at the rows themselves."""
+        if not isinstance(self.policy.action, Delete) or not cascades.is_cyclic(rows.model):
+            return
+        for model, going in cascades.deleted_with(rows, self.claims).items():
+            if going.filter(Hold.objects.using(self.claims.using).on(model, self.claims.now)).exists():
+                raise Refused(HELD)
+
+    def _write(self, totals: Totals, position: list[Any] | None) -> None:
+        JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk).update(
+            changed=totals.changed,
+            related=dict(totals.related),
+            skipped=dict(totals.skipped + self.left_alone),
+            batches=totals.batches,
+            seconds=time.monotonic() - self.started,
+            heartbeat_at=Now(),
+            **({"cursor": position} if position else {}),
+        )

@@ -1,0 +1,93 @@
+"""What differs between PostgreSQL and SQLite: the clock, a batch's transaction, and kinds of trouble."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import Enum
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_timeout, deadlock, serialization failure
+TIMEOUT_STATES = {"57014"}  # statement_timeout, or somebody cancelled the statement
+SQLITE_STEPS = 10_000  # virtual machine steps between two looks at the clock
+
+
+class Trouble(Enum):
+    """Database errors that a run can do something about."""
+
+    LOCKED = "a lock was not to be had, or a deadlock was broken up"
+    TOO_SLOW = "a statement took longer than it may"
+    LOST = "the connection to the database was lost"
+
+
+def database_clock(using: str) -> datetime:
+    """The database's own clock, in UTC; for SQLite that is this machine's."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return datetime.fromtimestamp(float(cursor.fetchone()[0]), UTC)
+
+
+@contextmanager
+def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterator[None]:
+    """One durable READ COMMITTED transaction whose statements and lock waits are bounded.
+
+    SQLite takes its write lock at the start (BEGIN IMMEDIATE), so a batch never fails half-way for
+    want of it. Deferred constraints are checked before the end, inside the bounds.
+    """
+    connection = connections[using]
+    connection.ensure_connection()
+    mode = getattr(connection, "transaction_mode", None)
+    if connection.vendor == "sqlite":
+        connection.transaction_mode = "IMMEDIATE"
+    try:
+        with (
+            transaction.atomic(using=using, durable=True),
+            bounded(connection, statement_ms, lock_ms=lock_ms),
+        ):
+            yield
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    finally:
+        if connection.vendor == "sqlite":
+            connection.transaction_mode = mode
+
+
+@contextmanager
+def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0) -> Iterator[None]:
+    """Bound the statements inside; on PostgreSQL until the end of the transaction that is open."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            if connection.savepoint_ids == []:  # an isolation level can only be set at the very start
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+                " set_config('idle_in_transaction_session_timeout', %s, true)",
+                [str(lock_ms), str(statement_ms), str(statement_ms)],
+            )
+        yield
+    else:
+        deadline = time.monotonic() + statement_ms / 1000
+        handle = connection.connection
+        handle.set_progress_handler(lambda: time.monotonic() > deadline, SQLITE_STEPS)
+        try:
+            yield
+        finally:
+            handle.set_progress_handler(None, 0)
+
+
+def trouble(error: DatabaseError | InterfaceError, using: str) -> Trouble | None:
+    """What kind of trouble this is; None for an error that trying again cannot cure."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    if state in LOCK_STATES or (isinstance(error, OperationalError) and "is locked" in str(error)):
+        return Trouble.LOCKED
+    if state in TIMEOUT_STATES or (isinstance(error, OperationalError) and str(error) == "interrupted"):
+        return Trouble.TOO_SLOW
+    if isinstance(error, OperationalError | InterfaceError) and not connections[using].is_usable():
+        return Trouble.LOST
+    return None

@@ -1,0 +1,154 @@
+"""Drains one job: walks it batch by batch until nothing that is due is left, or a limit says stop.
+
+A batch in trouble is split, down to one row; a row whose lock cannot be had is passed over and waited
+for at the end, one row a transaction, holding nothing else. What is refused even then is counted as
+skipped. An error that none of this cures ends the job as failed, with all earlier batches kept.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from session_cleanup.conf import conf
+from session_cleanup.engine import cascades
+from session_cleanup.engine.batches import Batches, Refused
+from session_cleanup.engine.connections import Trouble, trouble
+from session_cleanup.engine.footprint import PROTECTED
+from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine.walks import KeysetWalk, Slice
+from session_cleanup.policies.actions import Delete
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[int], None]
+REMEMBERED = 10_000  # keys of locked rows kept for the end; more are counted as skipped at once
+
+
+class Drain:
+    """One job under way."""
+
+    def __init__(self, batches: Batches, pace: Pace, progress: Progress) -> None:
+        self.batches = batches
+        self.pace = pace
+        self.progress = progress
+        self.passed_over: list[Any] = []
+        self.attempts = 0  # failures in a row of the same batch
+
+    def run(self) -> EndState:
+        """Act on all that is due; returns why it ended."""
+        end = self._passes() or self._wait_for_locked()
+        if end is not None:
+            return end
+        return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
+
+    def _passes(self) -> EndState | None:
+        """Walk the table; again while a pass may have deleted what protected another row."""
+        policy = self.batches.policy
+        again = isinstance(policy.action, Delete) and cascades.frees_itself(policy.get_model())
+        while True:
+            before = self.batches.totals.changed
+            if end := self._walk():
+                return end
+            changed = self.batches.totals.changed > before
+            if not (again and changed and self.batches.skipped[PROTECTED]):
+                return None
+            self.batches.forget_skips()
+
+    def _walk(self) -> EndState | None:
+        walk = KeysetWalk(self.batches.policy, self.batches.claims)
+        while True:
+            if end := self.pace.over():
+                return end
+            size = self.pace.next_size(self.batches.totals.changed)
+            found = walk.step(size or 1)
+            if found.keys:
+                if not size:
+                    return EndState.CAPPED
+                if end := self._act(found, walk):
+                    return end
+                self.pace.rest()
+            if found.last:
+                return None
+            walk.position = found.end
+
+    def _act(self, found: Slice, walk: KeysetWalk) -> EndState | None:
+        """Run the slice as one batch, or in ever smaller parts where there is trouble."""
+        parts = deque([found.keys])
+        while parts:
+            if end := self.pace.over():
+                return end
+            keys = parts.popleft()
+            try:
+                locked = self.batches.run(keys, walk.saved(walk.position if parts else found.end))
+            except Refused as refused:
+                if len(keys) == 1:
+                    self.batches.skip(refused.skip)
+                else:
+                    parts.extendleft(reversed(_halves(keys)))
+            except (DatabaseError, InterfaceError) as error:
+                parts.extendleft(reversed(self._in_trouble(keys, error)))
+            else:
+                self.attempts = 0
+                self.pace.went_well()
+                self._pass_over(locked)
+                self.progress(self.batches.totals.changed)
+        return None
+
+    def _in_trouble(self, keys: list[Any], error: DatabaseError | InterfaceError) -> list[list[Any]]:
+        """What to try next for a batch that failed; raises the error when nothing is left to try."""
+        using = self.batches.claims.using
+        kind = trouble(error, using)
+        logger.warning(
+            "batch failed job=%s rows=%d trouble=%s error=%s",
+            *(self.batches.policy.name, len(keys), kind and kind.name, str(error).strip()),
+        )
+        if kind is None:
+            raise error
+        self.pace.went_badly()
+        if kind in (Trouble.LOCKED, Trouble.TOO_SLOW) and len(keys) > 1:
+            return _halves(keys)
+        self.attempts += 1
+        if self.attempts > conf.RETRIES or kind is Trouble.TOO_SLOW:
+            if kind is not Trouble.LOCKED:
+                raise error
+            self.attempts = 0
+            self._pass_over(keys)
+            return []
+        self.pace.back_off(self.attempts)
+        if kind is Trouble.LOST:
+            connections[using].close()
+            self.batches.reload()  # the batch may have committed before the connection went
+        return [keys]
+
+    def _pass_over(self, keys: list[Any]) -> None:
+        room = max(REMEMBERED - len(self.passed_over), 0)
+        self.passed_over += keys[:room]
+        if len(keys) > room:
+            self.batches.skip("locked", len(keys) - room)
+
+    def _wait_for_locked(self) -> EndState | None:
+        deadline = time.monotonic() + conf.LOCKED_WAIT_MS / 1000
+        for key in self.passed_over:
+            if end := self.pace.over():
+                return end
+            if not self.pace.next_size(self.batches.totals.changed):
+                return EndState.CAPPED
+            left_ms = int((deadline - time.monotonic()) * 1000)
+            try:
+                self.batches.run([key], None, wait_ms=max(left_ms, 1))
+            except Refused as refused:
+                self.batches.skip(refused.skip)
+            except (DatabaseError, InterfaceError) as error:
+                if trouble(error, self.batches.claims.using) is not Trouble.LOCKED:
+                    raise
+                self.batches.skip("locked")
+            self.progress(self.batches.totals.changed)
+        return None
+
+
+def _halves(keys: list[Any]) -> list[list[Any]]:
+    middle = len(keys) // 2
+    return [keys[:middle], keys[middle:]]

@@ -1,0 +1,134 @@
+"""What one job does to the tables: which of its rows are due, and what goes or changes with them.
+
+A preview counts a footprint and a run brings it about, so both take it from here.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import (
+    Case,
+    CharField,
+    Exists,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    TextField,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast
+
+from session_cleanup.engine import cascades
+from session_cleanup.models import Claim, Hold
+from session_cleanup.models.history import key_text
+from session_cleanup.policies.actions import Delete, Update, related_by
+from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.conditions import disjoint
+from session_cleanup.policies.policy import Policy
+
+Rows = QuerySet[Any]
+HELD = "held"
+PROTECTED = "protected"
+
+
+def judged(policy: Policy, claims: Claims) -> Rows:
+    """The rows that match, each with `verdict`: "" when it is due, else why it is not."""
+    model = policy.get_model()
+    held = Q(Hold.objects.using(claims.using).on(model, claims.now))
+    whens = []
+    if isinstance(policy.action, Delete):
+        for below in cascades.held_below(model, claims):
+            held |= Q(below)
+        whens = [When(refuses, then=Value(PROTECTED)) for refuses in cascades.protected(model, claims.using)]
+    verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
+    return policy.matching(claims).annotate(verdict=verdict)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Rows by what becomes of them. `own` and `related` are counted, `nulled` only claimed."""
+
+    own: Rows
+    related: list[Rows]
+    nulled: list[Rows]
+    deletes: bool
+
+    @property
+    def changed(self) -> list[Rows]:
+        """The rows that stay in their tables with other values."""
+        return self.nulled if self.deletes else [self.own, *self.related]
+
+    @property
+    def deleted(self) -> list[Rows]:
+        return [self.own, *self.related] if self.deletes else []
+
+
+def footprint(policy: Policy, rows: Rows, claims: Claims) -> Footprint:
+    """What the policy's action does when it is done to `rows`."""
+    if isinstance(policy.action, Delete):
+        deleted = cascades.deleted_with(rows, claims)
+        own = deleted.pop(concrete(rows.model))
+        nulled = list(cascades.nulled_with({concrete(rows.model): own, **deleted}, claims))
+        return Footprint(own, list(deleted.values()), nulled, deletes=True)
+    assert isinstance(policy.action, Update)
+    children = [each for each, _ in policy.action.effects(rows, claims)]
+    return Footprint(rows, children, [], deletes=False)
+
+
+def to_remember(policy: Policy, later: Iterable[Policy]) -> set[type[Model]]:
+    """The models whose changed rows later jobs of the run could come upon, and so must know."""
+    model = concrete(policy.get_model())
+    written: set[type[Model]] = set()
+    values: dict[str, Any] = {}
+    if isinstance(policy.action, Update):
+        values = dict(policy.action.values)
+        written = {model, *_related_models(policy)}
+    elif isinstance(policy.action, Delete):
+        written = {edge.child for at in cascades.closure(model) for edge in cascades.nulling_edges(at)}
+    met: set[type[Model]] = set()
+    for other in later:
+        met |= _related_models(other)
+        target = concrete(other.get_model())
+        if not (target is model and values and disjoint(policy.where, other.where, values)):
+            met.add(target)
+    return written & met
+
+
+def _related_models(policy: Policy) -> set[type[Model]]:
+    if not isinstance(policy.action, Update):
+        return set()
+    model = policy.get_model()
+    return {concrete(related_by(model, name).related_model) for name in policy.action.related}
+
+
+def claim_in_preview(found: Footprint, remembered: set[type[Model]], claims: Claims) -> None:
+    """Make later previews of this run see these rows as changed or gone."""
+    for rows in found.deleted:
+        claims.delete(rows.model, rows)
+    for rows in found.changed:
+        if concrete(rows.model) in remembered:
+            claims.change(rows.model, Exists(rows.filter(pk=OuterRef("pk"))))
+
+
+def claim_in_run(found: Footprint, remembered: set[type[Model]], claims: Claims, run_id: int) -> None:
+    """Write down the keys that a batch is about to change, for later jobs of this run."""
+    for rows in found.changed:
+        model = concrete(rows.model)
+        if model in remembered:
+            Claim.objects.using(claims.using).bulk_create(
+                [
+                    Claim(run_id=run_id, model=model._meta.label, object_pk=key_text(model, key, claims.using))
+                    for key in rows.values_list("pk", flat=True)
+                ],
+                ignore_conflicts=True,
+            )
+
+
+def claimed(model: type[Model], run_id: int, using: str) -> Exists:
+    """The condition "an earlier job of this run wrote this row of `model` down"."""
+    key = Cast(OuterRef("pk"), TextField())
+    label = concrete(model)._meta.label
+    return Exists(Claim.objects.using(using).filter(run_id=run_id, model=label, object_pk=key))

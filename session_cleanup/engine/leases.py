@@ -1,0 +1,80 @@
+"""Leases: a job runs in one process at a time, on however many hosts.
+
+Why it is safe: each statement below is atomic in the database and judged by the database's clock.
+`renew` is the first statement of every batch. It locks the lease row until the batch commits, so a
+process whose lease has ended cannot commit a batch (a zombie finds another token there), and nobody
+can take over while a batch is under way. A dead process renews nothing, and its lease ends by itself.
+"""
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+
+from django.db.models import F, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
+
+from session_cleanup.conf import conf
+from session_cleanup.exceptions import LeaseBusy, LeaseLost
+from session_cleanup.models import CleanupLease
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Our right to run `job` in the database `using`, until it is released or ends."""
+
+    job: str
+    using: str
+    token: uuid.UUID
+
+    @classmethod
+    def take(cls, job: str, using: str, run_id: int) -> "Lease":
+        """Take the lease, or raise LeaseBusy that says who has it."""
+        rows = CleanupLease.objects.using(using)
+        lease = cls(job, using, uuid.uuid4())
+        # The row of a job is made once, already over; from then on only the update below competes.
+        rows.bulk_create(
+            [CleanupLease(job=job, since=Now(), expires_at=Now() - timedelta(days=1))], ignore_conflicts=True
+        )
+        taken = rows.filter(job=job, expires_at__lte=Now()).update(
+            token=lease.token,
+            fence=F("fence") + 1,
+            run_id=run_id,
+            holder=f"{socket.gethostname()} (pid {os.getpid()})",
+            since=Now(),
+            expires_at=_expiry(),
+        )
+        if not taken:
+            raise LeaseBusy(_busy(job, rows.filter(job=job).first()))
+        return lease
+
+    def renew(self) -> None:
+        """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours."""
+        if not self._row().filter(expires_at__gt=Now()).update(expires_at=_expiry()):
+            raise LeaseLost(
+                f"The lease of job {self.job!r} ended or was taken over, so the batch under way was rolled "
+                "back. Batches before it are kept. If it happens again, raise "
+                "SESSION_CLEANUP_LEASE_SECONDS."
+            )
+
+    def release(self) -> None:
+        self._row().update(expires_at=Now())
+
+    def _row(self) -> QuerySet[CleanupLease]:
+        return CleanupLease.objects.using(self.using).filter(job=self.job, token=self.token)
+
+
+def _expiry() -> CombinedExpression:
+    return Now() + timedelta(seconds=conf.LEASE_SECONDS)
+
+
+def _busy(job: str, holder: CleanupLease | None) -> str:
+    if holder is None:
+        return f"Job {job!r} is being run by another process. Wait for it."
+    since, until = (f"{moment.astimezone(UTC):%H:%M:%S} UTC" for moment in (holder.since, holder.expires_at))
+    return (
+        f"Job {job!r} is being run by {holder.holder} since {since}. Wait for it; if that process is dead, "
+        f"its lease ends by itself at {until}."
+    )

@@ -1,0 +1,327 @@
+"""The one entrance: the command line, the admin and every scheduler run jobs through `run`.
+
+A job that fails does not stop the others; it is named in the report, in the history and in the exit
+status. Whatever can be refused is refused before the first change.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    router,
+)
+
+from session_cleanup.conf import conf
+from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.drain import Drain
+from session_cleanup.engine.exactness import doubts
+from session_cleanup.engine.footprint import claimed, to_remember
+from session_cleanup.engine.leases import Lease
+from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine.preview import list_rows, preview
+from session_cleanup.engine.report import JobReport, RunReport, RunRequest
+from session_cleanup.engine.statistics import ages, statistics
+from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable, LeaseBusy, LeaseLost
+from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.policies import registry
+from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.policy import Policy
+
+logger = logging.getLogger(__name__)
+Observer = Callable[[str, int], None]  # (job, rows changed so far), after each batch
+
+
+def never() -> bool:
+    return False
+
+
+def run(
+    request: RunRequest,
+    *,
+    now: datetime | None = None,
+    observer: Observer | None = None,
+    stopped: Callable[[], bool] = never,
+) -> RunReport:
+    """Run, or preview, the jobs that `request` names.
+
+    `now` is the run clock, aware (None: the database's clock). `stopped` is asked between batches.
+    Raises ConfigurationError when something was refused and DatabaseUnavailable when a database does not
+    answer at the start; nothing was touched then. Everything later is in the report.
+    """
+    plan = Plan.make(request, now)
+    before = _before(plan, request)
+    if request.dry_run:
+        _preview_all(plan)
+    elif not conf.ENABLED:
+        logger.warning("cleanup is disabled: SESSION_CLEANUP_ENABLED is False, so nothing was changed")
+        for report in plan.reports:
+            report.end_state = EndState.DISABLED
+    else:
+        _Run(plan, request, observer or (lambda job, changed: None), stopped).execute()
+    return RunReport(
+        run=plan.run_id,
+        dry_run=request.dry_run,
+        started_at=plan.now,
+        finished_at=database_clock(plan.history) if now is None else now,
+        jobs=plan.reports,
+        stats=before,
+    )
+
+
+def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
+    """The statistics of the jobs that `request` names, and nothing else."""
+    plan = Plan.make(request, now)
+    stats = statistics(plan.policies, plan.claims)
+    return RunReport(
+        run=None, dry_run=True, started_at=plan.now, finished_at=plan.now, jobs=[], stats=stats
+    )
+
+
+@dataclass
+class Plan:
+    """The jobs of a run in their order, each with its claims and the report that it fills in."""
+
+    now: datetime
+    history: str  # the alias of the history
+    policies: list[Policy]
+    claims: dict[str, Claims]  # by job; jobs in one database share them
+    reports: list[JobReport]
+    run_id: int | None = None
+
+    @classmethod
+    def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
+        policies = with_age(registry.select(request.jobs, request.group), request.age)
+        if request.database is not None and request.database not in connections:
+            raise ConfigurationError(
+                f"There is no database {request.database!r}."
+                f"{registry.did_you_mean(request.database, connections)} "
+                f"DATABASES has {', '.join(connections)}."
+            )
+        history = router.db_for_write(CleanupRun)
+        aliases = {policy.name: request.database or policy.get_database() for policy in policies}
+        check_tables(history, [CleanupRun, JobRun])
+        for using in set(aliases.values()):
+            here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
+            check_tables(using, [CleanupLease, Hold, Claim, *here])
+        now = now or database_clock(aliases[policies[0].name])
+        shared = {using: Claims(using, now) for using in aliases.values()}
+        return cls(
+            now=now,
+            history=history,
+            policies=policies,
+            claims={name: shared[using] for name, using in aliases.items()},
+            reports=[_blank_report(policy, aliases[policy.name], now, request) for policy in policies],
+        )
+
+    def remembered(self, policy: Policy) -> set[Any]:
+        later = self.policies[self.policies.index(policy) + 1 :]
+        here = self.claims[policy.name]
+        return to_remember(policy, [each for each in later if self.claims[each.name] is here])
+
+
+def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
+    """The policies, those that take the given age option with that age."""
+    if age is None:
+        return list(policies)
+    option, older_than = age
+    if not any(policy.age_option == option for policy in policies):
+        names = ", ".join(policy.name for policy in policies)
+        raise ConfigurationError(
+            f"None of the jobs of this run ({names}) takes --{option}. Leave it out, or name a job whose "
+            f'policy says age_option="{option}".'
+        )
+    return [policy.aged(older_than) if policy.age_option == option else policy for policy in policies]
+
+
+def check_tables(using: str, models: Sequence[Any]) -> None:
+    """One statement that fails when the database is down or one of the tables is missing."""
+    connection = connections[using]
+    tables = ", ".join(connection.ops.quote_name(table) for table in sorted({m._meta.db_table for m in models}))
+    try:
+        connection.ensure_connection()
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(
+            f"The database {using!r} does not answer: {' '.join(str(error).split())} Nothing was touched."
+        ) from error
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM {tables} LIMIT 0")
+    except (ProgrammingError, OperationalError) as error:
+        raise ConfigurationError(
+            f"The database {using!r} lacks something that this run needs: {str(error).splitlines()[0]}. "
+            f"Run: python manage.py migrate --database {using}"
+        ) from error
+
+
+def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest) -> JobReport:
+    replaced = request.age is not None and policy.age_option == request.age[0]
+    return JobReport(
+        name=policy.name,
+        model=policy.get_model()._meta.label,
+        database=using,
+        group=policy.group,
+        action=policy.action.name,
+        cutoff=policy.select.cutoff(now),
+        walk=KeysetWalk.name,
+        age_option=policy.age_option if replaced else None,
+        age=policy.age,
+        counter=policy.log_counter,
+        verb=policy.action.verb,
+        preset=policy.preset,
+    )
+
+
+def _before(plan: Plan, request: RunRequest) -> Any:
+    """The figures and listings of --stats and --verbose, taken before anything changes."""
+    for index, (policy, report) in enumerate(zip(plan.policies, plan.reports, strict=True)):
+        report.inexact = doubts(policy, plan.policies[:index])
+        if request.list_rows is not None:
+            list_rows(policy, plan.claims[policy.name], request.list_rows, report)
+    if request.stats:
+        return statistics(plan.policies, plan.claims)
+    return ages(plan.policies, plan.claims) if request.ages else None
+
+
+def _preview_all(plan: Plan) -> None:
+    for policy, report in zip(plan.policies, plan.reports, strict=True):
+        try:
+            preview(policy, plan.claims[policy.name], plan.remembered(policy), report)
+        except Exception as error:
+            _fail(report, error)
+
+
+def _fail(report: JobReport, error: Exception) -> None:
+    logger.exception("job failed job=%s error=%s", report.name, type(error).__name__)
+    report.end_state = EndState.FAILED
+    report.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+class _Run:
+    """One real run, written down in the history."""
+
+    def __init__(
+        self, plan: Plan, request: RunRequest, observer: Observer, stopped: Callable[[], bool]
+    ) -> None:
+        self.plan = plan
+        self.request = request
+        self.observer = observer
+        self.stopped = stopped
+        seconds = request.max_seconds
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+
+    def execute(self) -> None:
+        plan = self.plan
+        record = CleanupRun.objects.using(plan.history).create(
+            trigger=self.request.trigger,
+            actor=self.request.actor,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            options=self.request.options(),
+            started_at=plan.now,
+        )
+        plan.run_id = record.pk
+        for policy, report in zip(plan.policies, plan.reports, strict=True):
+            self._job(policy, report)
+        self._forget_claims()
+        self._finish(record)
+
+    def _job(self, policy: Policy, report: JobReport) -> None:
+        """Run one job; whatever happens to it is in its report and in its record."""
+        started = time.monotonic()
+        record = None
+        try:
+            record = self._record(policy, report)
+            lease = Lease.take(policy.name, report.database, record.run_id)
+            try:
+                self._drain(policy, report, lease, record)
+            finally:
+                lease.release()
+        except LeaseBusy as busy:
+            report.end_state, report.error = EndState.BUSY, str(busy)
+        except LeaseLost as lost:
+            report.end_state, report.error = EndState.LEASE_LOST, str(lost)
+        except Exception as error:
+            _fail(report, error)
+        report.seconds = time.monotonic() - started
+        if record is not None:
+            self._end(record, report)
+
+    def _record(self, policy: Policy, report: JobReport) -> JobRun:
+        return JobRun.objects.using(self.plan.history).create(
+            run_id=self.plan.run_id,
+            job=policy.name,
+            model=report.model,
+            database=report.database,
+            action=report.action,
+            cutoff=report.cutoff,
+            walk=report.walk,
+            heartbeat_at=database_clock(self.plan.history),
+        )
+
+    def _drain(self, policy: Policy, report: JobReport, lease: Lease, record: JobRun) -> None:
+        batches = Batches(policy, self.plan.claims[policy.name], lease, record, self.plan.remembered(policy))
+        pace = Pace(
+            stopped=self.stopped,
+            deadline=self.deadline,
+            max_rows=self.request.max_rows,
+            max_size=self.request.batch_size or conf.BATCH_SIZE,
+            sqlite=connections[report.database].vendor == "sqlite",
+        )
+        try:
+            report.end_state = Drain(batches, pace, lambda changed: self.observer(policy.name, changed)).run()
+        finally:
+            report.changed = batches.totals.changed
+            report.related = dict(batches.totals.related)
+            report.skipped = dict(batches.skipped)
+            report.batches = batches.totals.batches
+            for model in batches.remembered:
+                batches.claims.change(model, claimed(model, record.run_id, report.database))
+
+    def _end(self, record: JobRun, report: JobReport) -> None:
+        try:
+            JobRun.objects.using(self.plan.history).filter(pk=record.pk).update(
+                end_state=report.end_state,
+                changed=report.changed,
+                related=report.related,
+                skipped=report.skipped,
+                batches=report.batches,
+                seconds=report.seconds,
+                error=report.error or "",
+            )
+        except (DatabaseError, InterfaceError) as error:  # the report still says how the job ended
+            _fail(report, error)
+
+    def _forget_claims(self) -> None:
+        """Remove what this run wrote down, and what runs that died left behind."""
+        if not any(self.plan.remembered(policy) for policy in self.plan.policies):
+            return
+        for using in {report.database for report in self.plan.reports}:
+            claims = Claim.objects.using(using)
+            runs = set(claims.order_by().values_list("run_id", flat=True).distinct())
+            rows = CleanupRun.objects.using(self.plan.history)
+            alive = {run.pk for run in rows.filter(pk__in=runs) if run.state == CleanupRun.Status.RUNNING}
+            claims.filter(run_id__in=runs - alive | {self.plan.run_id})._raw_delete(using)
+
+    def _finish(self, record: CleanupRun) -> None:
+        plan = self.plan
+        finished = RunReport(
+            run=record.pk, dry_run=False, started_at=plan.now, finished_at=plan.now, jobs=plan.reports
+        )
+        record.status, record.exit_status = finished.status, finished.exit_status
+        record.finished_at = database_clock(plan.history)
+        record.save(update_fields=["status", "exit_status", "finished_at"])
+        counters = " ".join(f"{report.counter}={report.changed}" for report in plan.reports)
+        logger.info("cleanup finished run=%s status=%s %s", record.pk, finished.status, counters)
