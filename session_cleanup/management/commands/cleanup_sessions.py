@@ -1,0 +1,145 @@
+import json
+import sys
+from argparse import RawDescriptionHelpFormatter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
+
+from session_cleanup.engine import runner
+from session_cleanup.engine.report import RANGES, RunReport, RunRequest
+from session_cleanup.engine.stopping import stop_on_signals
+from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
+from session_cleanup.policies import registry
+from session_cleanup.policies.validation import refuse_errors
+from session_cleanup.reporting import json as as_json
+from session_cleanup.reporting import text as as_text
+from session_cleanup.reporting.progress import progress_on
+from session_cleanup.scheduling.schedules import schedule_of
+
+LISTED = 50  # rows a verbose listing shows; with -v 3 all of them
+EVERYTHING = 10**12
+LIMITS = ("dry_run", "max_age", "days", "batch_size", "max_rows", "max_seconds")
+
+EXAMPLES = """
+examples:
+  manage.py cleanup_sessions --dry-run --verbose   what would be changed, row by row; nothing is written
+  manage.py cleanup_sessions                       every job but the weekly and monthly ones
+  manage.py cleanup_sessions --list                the jobs, what they do and when
+  manage.py cleanup_sessions collaborative-expired --max-rows 100
+  manage.py cleanup_sessions presentations-blank --max-age 48 --dry-run
+  manage.py cleanup_sessions --type daily --max-seconds 600 --format json
+
+exit status:
+  0  every job drained (or cleanup is disabled)      3  work remains: a limit was reached
+  1  a job failed                                    4  another process runs one of the jobs
+  2  refused: nothing was touched                    5  stopped by a signal, after the batch under way
+"""
+
+
+class Command(BaseCommand):
+    help = "Run the cleanup jobs of this project: deactivate, close or delete the rows that are due."
+    requires_system_checks: list[str] = []  # ours are asked below, so that a refusal has its exit status
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name,
+            subcommand,
+            usage=f"{prog_name} {subcommand} [JOB ...] [options]",
+            epilog=EXAMPLES,
+            formatter_class=RawDescriptionHelpFormatter,
+            **kwargs,
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("jobs", nargs="*", metavar="JOB", help="Jobs or presets to run. Default: all but weekly and monthly jobs.")
+        add("--type", metavar="GROUP", help=f"Run the jobs of one group: {', '.join(registry.GROUPS)}.")
+        add("--dry-run", action="store_true", help="Show what a run would change. Writes nothing at all.")
+        add("--verbose", action="store_true", help=f"Show statistics and the rows that are due (first {LISTED}; -v 3: all).")
+        add("--stats", action="store_true", help="Show statistics only.")
+        add("--list", action="store_true", help="Show the jobs only.")
+        add("--max-age", metavar="HOURS", help="For this run, the age of jobs that count in hours (1-8760).")
+        add("--days", metavar="N", help="For this run, the age of jobs that count in days (1-365).")
+        add("--batch-size", metavar="N", help="The largest batch, in rows (1-10000).")
+        add("--max-rows", metavar="N", help="Rows that each job may change before it ends.")
+        add("--max-seconds", metavar="S", help="Seconds after which the run ends, between two batches.")
+        add("--database", metavar="ALIAS", help="Run in this database instead of each job's own.")
+        add("--format", choices=["text", "json"], default="text", help="How to print the result.")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            refuse_errors()
+            if options["list"]:
+                refuse_together("--list", options)
+                return self.list_jobs(options)
+            report = self.run_or_count(request_from(options), options)
+        except ConfigurationError as error:
+            raise CommandError(str(error), returncode=2) from error
+        except DatabaseUnavailable as error:
+            raise CommandError(str(error), returncode=1) from error
+        except (DatabaseError, InterfaceError) as error:
+            raise CommandError(f"The database failed: {' '.join(str(error).split())}", returncode=1) from error
+        self.stdout.write(render(report, options), ending="")
+        if report.exit_status:  # on success return normally, so that call_command() works
+            sys.exit(report.exit_status)
+
+    def run_or_count(self, request: RunRequest, options: dict[str, Any]) -> RunReport:
+        if options["stats"]:
+            refuse_together("--stats", options)
+            return runner.count(request)
+        with stop_on_signals() as stop, progress_on(sys.stderr, options) as observer:
+            return runner.run(request, observer=observer, stopped=stop)
+
+    def list_jobs(self, options: dict[str, Any]) -> None:
+        jobs = registry.select(options["jobs"], options["type"]) if named(options) else registry.jobs()
+        schedules = {job.name: schedule_of(job) for job in jobs}
+        if options["format"] == "json":
+            self.stdout.write(json.dumps(as_json.jobs(jobs, schedules)))
+        else:
+            self.stdout.write(as_text.render_list(jobs, schedules), ending="")
+
+
+def named(options: dict[str, Any]) -> bool:
+    return bool(options["jobs"] or options["type"])
+
+
+def request_from(options: dict[str, Any]) -> RunRequest:
+    listing = EVERYTHING if options["verbosity"] >= 3 else LISTED
+    text = options["format"] == "text"
+    return RunRequest(
+        jobs=tuple(options["jobs"]),
+        group=options["type"],
+        dry_run=options["dry_run"],
+        database=options["database"],
+        stats=options["verbose"],
+        ages=text,
+        list_rows=listing if options["verbose"] and text else None,
+        trigger="command",
+        **{name: number(options[name]) for name in (option.replace("-", "_") for option in RANGES)},
+    )
+
+
+def number(value: Any) -> Any:
+    """The number that was typed; anything else is left as it is, to be refused with its option."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def refuse_together(what: str, options: dict[str, Any]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in LIMITS if options[name]]
+    if given or (options["list"] and options["stats"]):
+        raise ConfigurationError(
+            f"{what} shows something and runs nothing, so it does not go with "
+            f"{', '.join(given) or '--stats'}. Leave one of them out."
+        )
+
+
+def render(report: RunReport, options: dict[str, Any]) -> str:
+    if options["format"] == "json":
+        return as_json.render(report) + "\n"
+    if options["stats"]:
+        return as_text.render_statistics(report)
+    return as_text.render(report, verbose=options["verbose"])

@@ -1,0 +1,72 @@
+"""A run as one JSON object, for programs. Times are ISO 8601 in UTC with Z."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from session_cleanup.engine.report import JobReport, RunReport
+from session_cleanup.policies.policy import Policy
+
+SKIPS = ("locked", "protected", "held")
+
+
+def render(report: RunReport) -> str:
+    return json.dumps(as_dict(report))
+
+
+def as_dict(report: RunReport) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "run": report.run,
+        "dry_run": report.dry_run,
+        "started_at": iso(report.started_at),
+        "finished_at": iso(report.finished_at),
+        "status": report.status,
+        "exit_status": report.exit_status,
+        "jobs": [_job(job, dry_run=report.dry_run) for job in report.jobs],
+    }
+    if report.stats is not None:
+        found["stats"] = {name: asdict(figures) for name, figures in report.stats.items()}
+    return found
+
+
+def jobs(policies: Sequence[Policy], schedules: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The jobs, for --list."""
+    return [
+        {
+            "name": policy.name,
+            "group": policy.group,
+            "schedule": schedules[policy.name],
+            "action": policy.action.name,
+            "model": policy.model,
+            "preset": policy.preset,
+            "age_seconds": policy.age.total_seconds() if policy.age is not None else None,
+        }
+        for policy in policies
+    ]
+
+
+def iso(moment: datetime | None) -> str | None:
+    return moment and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "model": job.model,
+        "database": job.database,
+        "group": job.group,
+        "action": job.action,
+        "end_state": job.end_state,
+        "cutoff": iso(job.cutoff),
+        "due": job.due if dry_run else None,
+        "changed": job.changed,
+        "related": dict(job.related),
+        "skipped": {reason: job.skipped.get(reason, 0) for reason in SKIPS},
+        "exact": not job.inexact,
+        "batches": job.batches,
+        "seconds": round(job.seconds, 3),
+        "walk": job.walk,
+        "error": job.error,
+    }

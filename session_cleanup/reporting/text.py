@@ -1,0 +1,150 @@
+"""A run as text, for people. The shape is that of the first system's original job."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.apps import apps
+
+from session_cleanup.engine.report import JobReport, RunReport, Statistics
+from session_cleanup.policies.policy import Policy
+from session_cleanup.reporting.json import iso
+
+RULE = "=" * 60
+UNKNOWN = "not known (the count took too long)"
+
+
+def render(report: RunReport, *, verbose: bool = False) -> str:
+    return "\n".join(_lines(report, verbose)) + "\n"
+
+
+def _lines(report: RunReport, verbose: bool) -> Iterator[str]:
+    title = "Session Cleanup Job (dry run)" if report.dry_run else "Session Cleanup Job"
+    yield from (RULE, f"{title} - {iso(report.started_at)}", RULE, "")
+    for figures in (report.stats or {}).values():
+        yield from _ages(figures)
+    if verbose:
+        yield from _statistics(report.stats or {})
+    for job in report.jobs:
+        yield from _listing(job, report.started_at)
+    yield from (("Checking what would be done..." if report.dry_run else "Running cleanup..."), "")
+    for job in report.jobs:
+        yield from _result(job, report)
+    yield from (RULE, _footer(report), RULE)
+
+
+def render_statistics(report: RunReport) -> str:
+    """The statistics alone, for --stats."""
+    stats = report.stats or {}
+    lines = [RULE, f"Session Cleanup Statistics - {iso(report.started_at)}", RULE, ""]
+    for figures in stats.values():
+        lines += _ages(figures)
+    return "\n".join([*lines, *_statistics(stats), RULE]) + "\n"
+
+
+def render_list(jobs: Sequence[Policy], schedules: dict[str, str]) -> str:
+    """The jobs with what they do and when, for --list."""
+    rows = [("JOB", "GROUP", "SCHEDULE (UTC)", "ACTION", "MODEL", "AGE")]
+    for job in jobs:
+        age = "" if not job.age else _age(job.age)
+        rows.append((job.name, job.group, schedules[job.name], job.action.name, job.model, age))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _ages(figures: Statistics) -> Iterator[str]:
+    if figures.by_age is not None:
+        ages = ", ".join(f"{bucket}={_figure(count, '?')}" for bucket, count in figures.by_age.items())
+        yield "Checking orphaned sessions..."
+        yield f"  Total orphaned: {_figure(figures.orphaned)}"
+        yield f"  By age: {ages}"
+        yield ""
+
+
+def _statistics(stats: dict[str, Statistics]) -> Iterator[str]:
+    for name, figures in stats.items():
+        yield f"Statistics: {name}"
+        if figures.active is not None or figures.inactive is not None:
+            yield f"  Active sessions: {_figure(figures.active)}"
+            yield f"  Inactive sessions: {_figure(figures.inactive)}"
+        yield f"  Total sessions: {_figure(figures.total)}"
+        yield f"  Sessions that would be cleaned up: {_figure(figures.due)}"
+        yield ""
+
+
+def _listing(job: JobReport, now: datetime) -> Iterator[str]:
+    if not job.rows:
+        return
+    yield f"Due for {job.name}:"
+    for row in job.rows:
+        shown = [f"{value}" for value in row.columns.values() if value not in ("", None)]
+        shown.append(f"id {row.key}")
+        if isinstance(row.clock, datetime):
+            clock = row.clock if row.clock.tzinfo else row.clock.astimezone()
+            shown.append(f"{(now - clock) / timedelta(days=1):.1f} days past {iso(clock)}")
+        elif row.clock is not None:
+            shown.append(f"{row.clock}")
+        yield f"  - {', '.join(shown)}"
+    if job.more_rows:
+        yield f"  … and {job.more_rows} more"
+    yield ""
+
+
+def _result(job: JobReport, report: RunReport) -> Iterator[str]:
+    noun = str(apps.get_model(job.model)._meta.verbose_name_plural)
+    noun = noun[:1].upper() + noun[1:]
+    yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
+    if report.dry_run and job.error is None:
+        yield f"  {noun} that would be {job.verb}: {job.due}"
+    else:
+        yield f"  Success: {job.end_state not in ('failed', 'lease_lost', 'busy')}"
+        if job.error:
+            yield f"  Error: {job.error}"
+        yield f"  {noun} found: {job.changed + sum(job.skipped.values())}"
+        yield f"  {noun} {job.verb}: {job.changed}"
+    for label, count in sorted(job.related.items()):
+        yield f"  Related {apps.get_model(label)._meta.verbose_name_plural}: {count}"
+    for reason, count in sorted(job.skipped.items()):
+        if count:
+            yield f"  Skipped ({reason}): {count}"
+    if job.cutoff:
+        yield f"  Cutoff time: {iso(job.cutoff)}"
+    if job.age_option and job.age is not None:
+        yield f"  Age in force: {_age(job.age)} (--{job.age_option})"
+    if report.dry_run and job.inexact:
+        yield f"  Not exact: {'; '.join(job.inexact)}"
+    if job.end_state in ENDS:
+        yield f"  {ENDS[job.end_state]}"
+    yield ""
+
+
+ENDS: dict[str | None, str] = {
+    "capped": "Work remains: --max-rows was reached.",
+    "timed_out": "Work remains: --max-seconds was reached.",
+    "stopped": "Work remains: stopped by a signal.",
+    "disabled": "Nothing was changed: SESSION_CLEANUP_ENABLED is False.",
+}
+
+
+def _footer(report: RunReport) -> str:
+    failed = ", ".join(job.name for job in report.jobs if job.end_state in ("failed", "lease_lost"))
+    busy = ", ".join(job.name for job in report.jobs if job.end_state == "busy")
+    footers = {
+        "failed": f"Cleanup failed: {failed}",
+        "busy": f"Cleanup left to another process: {busy}",
+        "stopped": "Cleanup stopped after the batch under way",
+        "incomplete": "Cleanup incomplete: run it again to go on",
+        "disabled": "Cleanup is disabled: nothing was changed",
+        "ok": "Dry run: nothing was changed" if report.dry_run else "Cleanup completed successfully",
+    }
+    return footers[report.status]
+
+
+def _figure(count: int | None, unknown: str = UNKNOWN) -> Any:
+    return unknown if count is None else count
+
+
+def _age(age: timedelta) -> str:
+    hours = age / timedelta(hours=1)
+    return f"{hours / 24:g} days" if hours % 24 == 0 and hours > 24 else f"{hours:g} hours"
