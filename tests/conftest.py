@@ -1,0 +1,41 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from session_cleanup.engine import runner
+from session_cleanup.engine.report import RunReport, RunRequest
+from session_cleanup.policies import registry
+from session_cleanup.policies.policy import Policy
+from tests.factories import NOW
+
+
+@pytest.fixture
+def run(db: None) -> Callable[..., RunReport]:
+    """run("job", dry_run=True, …): run jobs at NOW and give the report."""
+
+    def run(*jobs: str, now: Any = NOW, **options: Any) -> RunReport:
+        return runner.run(RunRequest(jobs=jobs, **options), now=now)
+
+    return run
+
+
+@pytest.fixture
+def preview(run: Callable[..., RunReport]) -> Callable[..., RunReport]:
+    def preview(*jobs: str, **options: Any) -> RunReport:
+        return run(*jobs, dry_run=True, **options)
+
+    return preview
+
+
+@pytest.fixture
+def declare(settings: Any) -> Iterator[Callable[..., None]]:
+    """declare(policy, …): these policies, and no presets, are the project's for this test."""
+    settings.SESSION_CLEANUP_PRESETS = []
+    before = registry._registered[:]
+
+    def declare(*policies: Policy) -> None:
+        registry._registered[:] = policies
+
+    yield declare
+    registry._registered[:] = before
