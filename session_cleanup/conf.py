@@ -33,7 +33,7 @@ def schedules(value: object) -> str | None:
 
 
 @dataclass(frozen=True)
-class whole_number:  # noqa: N801 - reads as a function beside its siblings
+class whole_number:
     """A whole number from `low` to `high`, both included."""
 
     low: int

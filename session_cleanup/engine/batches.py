@@ -114,7 +114,9 @@ class Batches:
             return keys  # SQLite: the whole database is ours until the commit
         rows = self._rows(keys).order_by("pk").only("pk")
         no_key = not self.policy.action.locks_out_children
-        return [row.pk for row in rows.select_for_update(skip_locked=skip_locked, of=("self",), no_key=no_key)]
+        return [
+            row.pk for row in rows.select_for_update(skip_locked=skip_locked, of=("self",), no_key=no_key)
+        ]
 
     def _judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
         rows = judged(self.policy, self.claims).filter(pk__in=locked)

@@ -53,7 +53,9 @@ def nulling_edges(model: type[Model]) -> list[Edge]:
     return [edge for edge in edges(model) if edge.on_delete not in NOT_NULLING]
 
 
-def cascade_paths(model: type[Model], *, prefix: str = "", seen: tuple[type[Model], ...] = ()) -> Iterator[tuple[Edge, str]]:
+def cascade_paths(
+    model: type[Model], *, prefix: str = "", seen: tuple[type[Model], ...] = ()
+) -> Iterator[tuple[Edge, str]]:
     """(edge, lookup from its child up to the row of `model`) for all that cascading can reach.
 
     Each path visits a model once, so a cycle ends; edges that do not cascade are given, not followed.
@@ -139,14 +141,14 @@ def nulled_with(deleted: dict[type[Model], Rows], claims: Claims) -> Iterator[Ro
             yield left if gone is None else left.filter(~Exists(gone.filter(pk=OuterRef("pk"))))
 
 
-def protected(model: type[Model], using: str) -> list[Exists]:
+def protected(model: type[Model], claims: Claims) -> list[Exists]:
     """Conditions under which Django would refuse to delete a row of `model` by itself."""
     paths = list(cascade_paths(model))
     conditions = []
     for edge, lookup in paths:
         if edge.on_delete not in (PROTECT, RESTRICT):
             continue
-        refusing = edge.child._base_manager.using(using).filter(**{f"{lookup}__pk": OuterRef("pk")})
+        refusing = claims.existing(edge.child).filter(**{f"{lookup}__pk": OuterRef("pk")})
         if edge.on_delete is RESTRICT:  # not when the row that restricts goes along on another path
             for other, way in paths:
                 if other.child is edge.child and other.on_delete is CASCADE:
@@ -159,7 +161,7 @@ def held_below(model: type[Model], claims: Claims) -> list[Exists]:
     """Conditions under which deleting a row of `model` would take a row with it that is under a hold."""
     return [
         Exists(
-            edge.child._base_manager.using(claims.using).filter(
+            claims.existing(edge.child).filter(
                 Hold.objects.using(claims.using).on(edge.child, claims.now),
                 **{f"{lookup}__pk": OuterRef("pk")},
             )

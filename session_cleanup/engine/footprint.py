@@ -42,7 +42,7 @@ def judged(policy: Policy, claims: Claims) -> Rows:
     if isinstance(policy.action, Delete):
         for below in cascades.held_below(model, claims):
             held |= Q(below)
-        whens = [When(refuses, then=Value(PROTECTED)) for refuses in cascades.protected(model, claims.using)]
+        whens = [When(refuses, then=Value(PROTECTED)) for refuses in cascades.protected(model, claims)]
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
     return policy.matching(claims).annotate(verdict=verdict)
 
@@ -120,7 +120,9 @@ def claim_in_run(found: Footprint, remembered: set[type[Model]], claims: Claims,
         if model in remembered:
             Claim.objects.using(claims.using).bulk_create(
                 [
-                    Claim(run_id=run_id, model=model._meta.label, object_pk=key_text(model, key, claims.using))
+                    Claim(
+                        run_id=run_id, model=model._meta.label, object_pk=key_text(model, key, claims.using)
+                    )
                     for key in rows.values_list("pk", flat=True)
                 ],
                 ignore_conflicts=True,

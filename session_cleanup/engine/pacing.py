@@ -49,11 +49,11 @@ class Pace:
         """Pause after a batch, so that waiting writers get their turn."""
         pause = conf.PAUSE_MS
         if self.sqlite:
-            pause = max(pause, SQLITE_PAUSE_MS + random.randint(0, 10))  # noqa: S311 - jitter
+            pause = max(pause, SQLITE_PAUSE_MS + random.randint(0, 10))
         self.sleep(pause / 1000)
 
     def back_off(self, attempt: int) -> None:
-        self.sleep(min(0.1 * 2**attempt, 5) * random.uniform(0.5, 1))  # noqa: S311 - jitter
+        self.sleep(min(0.1 * 2**attempt, 5) * random.uniform(0.5, 1))
 
     def sleep(self, seconds: float) -> None:
         end = time.monotonic() + seconds

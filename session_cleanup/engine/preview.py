@@ -62,9 +62,11 @@ def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> 
 
 def _found_in_database(policy: Policy, claims: Claims) -> list[str]:
     """Reasons for doubt that only the database knows: triggers, and holds inside a cycle."""
-    models = cascades.closure(policy.get_model()) if isinstance(policy.action, Delete) else {
-        concrete(policy.get_model())
-    }
+    models = (
+        cascades.closure(policy.get_model())
+        if isinstance(policy.action, Delete)
+        else {concrete(policy.get_model())}
+    )
     reasons = [
         f"the table {table} has a trigger"
         for table in sorted(model._meta.db_table for model in models)
@@ -77,16 +79,15 @@ def _found_in_database(policy: Policy, claims: Claims) -> list[str]:
     return reasons
 
 
+TRIGGERS = {
+    "postgresql": "SELECT EXISTS (SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(%s))",
+    "sqlite": "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s)",
+}
+
+
 def _has_trigger(table: str, using: str) -> bool:
     connection = connections[using]
+    name = connection.ops.quote_name(table) if connection.vendor == "postgresql" else table
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(%s))",
-                [connection.ops.quote_name(table)],
-            )
-        else:
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s)", [table]
-            )
+        cursor.execute(TRIGGERS[connection.vendor], [name])
         return bool(cursor.fetchone()[0])

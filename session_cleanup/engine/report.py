@@ -152,3 +152,9 @@ class RunReport:
     def _outcome(self) -> tuple[str, int]:
         ends = {job.end_state for job in self.jobs}
         return next(((name, code) for name, code, cause in OUTCOMES if ends & cause), ("ok", 0))
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, on one line, with a full stop."""
+    said = " ".join(str(error).split())
+    return said if said.endswith((".", "!", "?")) else f"{said}."

@@ -31,7 +31,7 @@ from session_cleanup.engine.footprint import claimed, to_remember
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.preview import list_rows, preview
-from session_cleanup.engine.report import JobReport, RunReport, RunRequest
+from session_cleanup.engine.report import JobReport, RunReport, RunRequest, sentence
 from session_cleanup.engine.statistics import ages, statistics
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable, LeaseBusy, LeaseLost
@@ -85,9 +85,7 @@ def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
     """The statistics of the jobs that `request` names, and nothing else."""
     plan = Plan.make(request, now)
     stats = statistics(plan.policies, plan.claims)
-    return RunReport(
-        run=None, dry_run=True, started_at=plan.now, finished_at=plan.now, jobs=[], stats=stats
-    )
+    return RunReport(run=None, dry_run=True, started_at=plan.now, finished_at=plan.now, jobs=[], stats=stats)
 
 
 @dataclass
@@ -149,12 +147,14 @@ def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
 def check_tables(using: str, models: Sequence[Any]) -> None:
     """One statement that fails when the database is down or one of the tables is missing."""
     connection = connections[using]
-    tables = ", ".join(connection.ops.quote_name(table) for table in sorted({m._meta.db_table for m in models}))
+    tables = ", ".join(
+        connection.ops.quote_name(table) for table in sorted({m._meta.db_table for m in models})
+    )
     try:
         connection.ensure_connection()
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable(
-            f"The database {using!r} does not answer: {' '.join(str(error).split())} Nothing was touched."
+            f"The database {using!r} does not answer: {sentence(error)} Nothing was touched."
         ) from error
     try:
         with connection.cursor() as cursor:
@@ -206,7 +206,7 @@ def _preview_all(plan: Plan) -> None:
 def _fail(report: JobReport, error: Exception) -> None:
     logger.exception("job failed job=%s error=%s", report.name, type(error).__name__)
     report.end_state = EndState.FAILED
-    report.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    report.error = f"{type(error).__name__}: {sentence(error)}"
 
 
 class _Run:

@@ -102,7 +102,9 @@ def count(rows: Rows) -> int | None:
 
 def _kind(policy: Policy) -> Q:
     """What tells a preset's rows from those of others in the same table."""
-    return Q(*(Q(kind=value) for name, lookup, value in facts(policy.where) if (name, lookup) == ("kind", "exact")))
+    return Q(
+        *(Q(kind=value) for name, lookup, value in facts(policy.where) if (name, lookup) == ("kind", "exact"))
+    )
 
 
 def _sum(counts: Mapping[str, int | None]) -> int | None:

@@ -8,14 +8,28 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models, router
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Cast, Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
+
+
+def _concrete(model: type[models.Model]) -> type[models.Model]:
+    return model._meta.concrete_model or model
+
+
+def as_stored(moment: datetime) -> datetime:
+    """A moment as this project's DateTimeFields hold it: naive where USE_TZ is False."""
+    if settings.USE_TZ or timezone.is_naive(moment):
+        return moment
+    return timezone.make_naive(moment)
 
 
 def key_text(model: type[models.Model], key: Any, using: str) -> str:
@@ -30,6 +44,14 @@ def _lease_horizon() -> CombinedExpression:
     The heartbeat and the renewal of the lease are one transaction, so they end together.
     """
     return Now() - timedelta(seconds=conf.LEASE_SECONDS)
+
+
+class CleanupRunQuerySet(models.QuerySet["CleanupRun"]):
+    def died(self) -> Self:
+        """Runs that never ended and none of whose jobs has a lease that is alive: their process died."""
+        beating = JobRun.objects.filter(run=OuterRef("pk"), heartbeat_at__gte=_lease_horizon())
+        began = self.filter(status=CleanupRun.Status.RUNNING, started_at__lt=_lease_horizon())
+        return began.filter(~Exists(beating))
 
 
 class CleanupRun(models.Model):
@@ -55,6 +77,8 @@ class CleanupRun(models.Model):
     finished_at = models.DateTimeField(_("finished at"), null=True)
     exit_status = models.PositiveSmallIntegerField(_("exit status"), null=True)
 
+    objects = CleanupRunQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("cleanup run")
         verbose_name_plural = _("cleanup runs")
@@ -68,8 +92,12 @@ class CleanupRun(models.Model):
         """The status, or "died": it never ended and no lease of its jobs is alive."""
         if self.status != self.Status.RUNNING:
             return str(self.status)
-        alive = type(self)._base_manager.using(self._state.db).filter(
-            Q(started_at__gte=_lease_horizon()) | Q(jobs__heartbeat_at__gte=_lease_horizon()), pk=self.pk
+        alive = (
+            type(self)
+            ._base_manager.using(self._state.db)
+            .filter(
+                Q(started_at__gte=_lease_horizon()) | Q(jobs__heartbeat_at__gte=_lease_horizon()), pk=self.pk
+            )
         )
         return str(self.status) if alive.exists() else "died"
 
@@ -155,11 +183,11 @@ class CleanupLease(models.Model):
 
 class HoldQuerySet(models.QuerySet["Hold"]):
     def active(self, now: datetime) -> Self:
-        return self.filter(Q(until__isnull=True) | Q(until__gt=now))
+        return self.filter(Q(until__isnull=True) | Q(until__gt=as_stored(now)))
 
     def on(self, model: type[models.Model], now: datetime) -> Exists:
         """The condition "this row of `model` is under a hold", for a filter or an annotation."""
-        label = model._meta.concrete_model._meta.label
+        label = _concrete(model)._meta.label
         key = Cast(OuterRef("pk"), models.TextField())
         return Exists(self.active(now).filter(model=label, object_pk=key))
 
@@ -167,7 +195,7 @@ class HoldQuerySet(models.QuerySet["Hold"]):
         self, row: models.Model, *, until: datetime | None = None, reason: str = "", created_by: str = ""
     ) -> "Hold":
         """Keep `row` from every run until then (None: until somebody removes the hold)."""
-        model = type(row)._meta.concrete_model
+        model = _concrete(type(row))
         return self.using(row._state.db or self.db).create(
             model=model._meta.label,
             object_pk=key_text(model, row.pk, row._state.db or self.db),
@@ -198,19 +226,27 @@ class Hold(models.Model):
         return f"{self.model} {self.object_pk}"
 
     def clean(self) -> None:
-        """Refuse a hold that would hold nothing: an unknown model, or a key it cannot have."""
-        from django.apps import apps
-
+        """Refuse a hold that would hold nothing: no such model, no such row, or not where runs look."""
         try:
-            model = apps.get_model(self.model)._meta.concrete_model
+            model = _concrete(apps.get_model(self.model))
         except (LookupError, ValueError):
             raise ValidationError({"model": _('There is no such model. Write it as "app.Model".')}) from None
-        using = self._state.db or router.db_for_write(type(self))
         self.model = model._meta.label
+        ours = self._state.db or router.db_for_write(type(self))
+        theirs = router.db_for_write(model)
+        if theirs != ours:
+            message = _(
+                "Rows of that model live in the database “%(theirs)s”, but this hold would be written to "
+                "“%(ours)s”. Place it in Python: Hold.objects.place(row)."
+            )
+            raise ValidationError({"model": message % {"theirs": theirs, "ours": ours}})
         try:
-            self.object_pk = key_text(model, self.object_pk, using)
+            self.object_pk = key_text(model, self.object_pk, ours)
+            found = model._base_manager.using(ours).filter(pk=self.object_pk).exists()
         except (ValidationError, ValueError, TypeError):
-            raise ValidationError({"object_pk": _("That model has no such primary key.")}) from None
+            found = False
+        if not found:
+            raise ValidationError({"object_pk": _("That model has no row with this primary key.")})
 
 
 class Claim(models.Model):

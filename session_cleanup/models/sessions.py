@@ -184,9 +184,7 @@ class SessionMember(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"), related_name="session_memberships"
     )
-    permission = models.CharField(
-        _("permission"), max_length=4, choices=Permission, default=Permission.VIEW
-    )
+    permission = models.CharField(_("permission"), max_length=4, choices=Permission, default=Permission.VIEW)
     is_online = models.BooleanField(_("online"), default=False)
     joined_at = models.DateTimeField(_("joined at"), default=timezone.now)
     last_seen_at = models.DateTimeField(_("last seen at"), null=True, blank=True)

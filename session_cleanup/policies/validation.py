@@ -73,7 +73,9 @@ def _settings() -> Iterator[Problem]:
         if not name.startswith(PREFIX):
             continue
         if name not in known:
-            yield Problem("E002", f"There is no setting {name}.{did_you_mean(name, known)}", "Correct or remove it.")
+            yield Problem(
+                "E002", f"There is no setting {name}.{did_you_mean(name, known)}", "Correct or remove it."
+            )
         elif problem := known[name].problem(getattr(django_settings, name)):
             yield Problem("E001", problem, "Correct it, or remove it to take the default.")
             return
@@ -87,8 +89,8 @@ def _settings() -> Iterator[Problem]:
     if conf.PAUSE_MS * 3 > conf.LEASE_SECONDS * 1000:
         yield Problem(
             "E001",
-            f"SESSION_CLEANUP_PAUSE_MS is {conf.PAUSE_MS}, more than a third of SESSION_CLEANUP_LEASE_SECONDS "
-            f"({conf.LEASE_SECONDS}), so a run could lose its lease in a pause.",
+            f"SESSION_CLEANUP_PAUSE_MS is {conf.PAUSE_MS}, more than a third of "
+            f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}), so a run could lose its lease in a pause.",
             "Pause less, or raise the lease.",
         )
 
@@ -116,7 +118,9 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
         labels = [each._meta.label for each in apps.get_models()]
         guess = did_you_mean(policy.model, labels)
         yield Problem(
-            "E007", f"{who} names the model {policy.model!r}, which is not installed.{guess}", 'Write "app.Model".'
+            "E007",
+            f"{who} names the model {policy.model!r}, which is not installed.{guess}",
+            'Write "app.Model".',
         )
         return
     if model._meta.concrete_model._meta.parents:
@@ -149,8 +153,8 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
     if not served_by_index(policy, model):
         yield Problem(
             "W001",
-            f"{who}: no index of {policy.model} leads to {policy.select.column!r}, so each run reads the table.",
-            f"Add models.Index(fields={[*_fixed(policy), policy.select.column, 'pk'][:-1]!r} + the primary key).",
+            f"{who}: no index of {policy.model} leads to {policy.select.column!r}, so each run reads it all.",
+            f"Add models.Index(fields={_wanted_index(policy, model)!r}, name=…) to the model and migrate.",
         )
 
 
@@ -198,6 +202,11 @@ def _check_values(values: Values, model: type[Model]) -> None:
 def _fixed(policy: Policy) -> list[str]:
     """Columns that the condition fixes to one value, so that an index may begin with them."""
     return [column for column, lookup, _ in facts(policy.where) if lookup in ("exact", "isnull")]
+
+
+def _wanted_index(policy: Policy, model: type[Model]) -> list[str]:
+    """The fields of an index in whose order a run walks: fixed columns, the clock, the primary key."""
+    return list(dict.fromkeys([*_fixed(policy), policy.select.column, model._meta.pk.name]))
 
 
 def served_by_index(policy: Policy, model: type[Model]) -> bool:

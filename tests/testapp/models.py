@@ -80,7 +80,7 @@ class Ticket(models.Model):
     is_hidden = models.BooleanField(default=False)
 
     objects = VisibleTickets()
-    everything = models.Manager()
+    everything = models.Manager()  # noqa: DJ012
 
 
 class Vehicle(models.Model):

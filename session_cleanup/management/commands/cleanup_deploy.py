@@ -8,6 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from session_cleanup.exceptions import SessionCleanupError
+from session_cleanup.management.refusals import one_line_refusals
+from session_cleanup.policies.validation import refuse_errors
 from session_cleanup.scheduling import deploy, host
 from session_cleanup.scheduling.schedules import timers
 
@@ -39,24 +41,25 @@ VALUES = {
 
 
 class Command(BaseCommand):
-    help = (
-        "Render systemd units, a crontab or a Railway service that run the jobs by their schedules."
-    )
-    requires_system_checks: list[
-        str
-    ] = []  # what can be wrong here is refused here, with exit status 2
+    help = "Render systemd units, a crontab or a Railway service that run the jobs by their schedules."
+    # What can be wrong here is refused here, with exit status 2.
+    requires_system_checks: list[str] = []
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         formatter = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(
-            prog_name, subcommand, epilog=EXAMPLES, formatter_class=formatter, **kwargs
+        parser = super().create_parser(
+            prog_name,
+            subcommand,
+            epilog=EXAMPLES,
+            formatter_class=formatter,
+            allow_abbrev=False,
+            **kwargs,
         )
+        return one_line_refusals(parser)
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = f"what to render: {', '.join(deploy.TARGETS)}"
-        parser.add_argument(
-            "targets", nargs="+", choices=deploy.TARGETS, metavar="target", help=what
-        )
+        parser.add_argument("targets", nargs="+", choices=deploy.TARGETS, metavar="target", help=what)
         parser.add_argument("--output", metavar="DIR", help="write below DIR instead of printing")
         parser.add_argument("--force", action="store_true", help="overwrite files that differ")
         parser.add_argument(
@@ -70,6 +73,7 @@ class Command(BaseCommand):
         names = [name.replace("-", "_") for name in VALUES]
         given = {name: options[name] for name in names if options[name] is not None}
         try:
+            refuse_errors()
             deployment = host.deployment(**given)
             schedule = timers()
             files: deploy.Files = {}

@@ -1,15 +1,16 @@
 import json
+import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, InterfaceError
+from django.core.management.base import BaseCommand, CommandParser
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RANGES, RunReport, RunRequest
 from session_cleanup.engine.stopping import stop_on_signals
-from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
+from session_cleanup.exceptions import ConfigurationError
+from session_cleanup.management.refusals import exit_statuses, one_line_refusals
 from session_cleanup.policies import registry
 from session_cleanup.policies.validation import refuse_errors
 from session_cleanup.reporting import json as as_json
@@ -19,6 +20,7 @@ from session_cleanup.scheduling.schedules import schedule_of
 
 LISTED = 50  # rows a verbose listing shows; with -v 3 all of them
 EVERYTHING = 10**12
+NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
 LIMITS = ("dry_run", "max_age", "days", "batch_size", "max_rows", "max_seconds")
 
 EXAMPLES = """
@@ -42,21 +44,32 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # ours are asked below, so that a refusal has its exit status
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        return super().create_parser(
+        parser = super().create_parser(
             prog_name,
             subcommand,
             usage=f"{prog_name} {subcommand} [JOB ...] [options]",
             epilog=EXAMPLES,
             formatter_class=RawDescriptionHelpFormatter,
+            allow_abbrev=False,
             **kwargs,
         )
+        return one_line_refusals(parser)
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("jobs", nargs="*", metavar="JOB", help="Jobs or presets to run. Default: all but weekly and monthly jobs.")
+        add(
+            "jobs",
+            nargs="*",
+            metavar="JOB",
+            help="Jobs or presets to run. Default: all but weekly and monthly jobs.",
+        )
         add("--type", metavar="GROUP", help=f"Run the jobs of one group: {', '.join(registry.GROUPS)}.")
         add("--dry-run", action="store_true", help="Show what a run would change. Writes nothing at all.")
-        add("--verbose", action="store_true", help=f"Show statistics and the rows that are due (first {LISTED}; -v 3: all).")
+        add(
+            "--verbose",
+            action="store_true",
+            help=f"Show statistics and the rows that are due (first {LISTED}; -v 3: all).",
+        )
         add("--stats", action="store_true", help="Show statistics only.")
         add("--list", action="store_true", help="Show the jobs only.")
         add("--max-age", metavar="HOURS", help="For this run, the age of jobs that count in hours (1-8760).")
@@ -68,21 +81,17 @@ class Command(BaseCommand):
         add("--format", choices=["text", "json"], default="text", help="How to print the result.")
 
     def handle(self, **options: Any) -> None:
-        try:
+        with exit_statuses():
             refuse_errors()
             if options["list"]:
                 refuse_together("--list", options)
-                return self.list_jobs(options)
-            report = self.run_or_count(request_from(options), options)
-        except ConfigurationError as error:
-            raise CommandError(str(error), returncode=2) from error
-        except DatabaseUnavailable as error:
-            raise CommandError(str(error), returncode=1) from error
-        except (DatabaseError, InterfaceError) as error:
-            raise CommandError(f"The database failed: {' '.join(str(error).split())}", returncode=1) from error
-        self.stdout.write(render(report, options), ending="")
-        if report.exit_status:  # on success return normally, so that call_command() works
-            sys.exit(report.exit_status)
+                shown, exit_status = list_jobs(options), 0
+            else:
+                report = self.run_or_count(request_from(options), options)
+                shown, exit_status = render(report, options), report.exit_status
+        self.stdout.write(shown, ending="")
+        if exit_status:  # on success return normally, so that call_command() works
+            sys.exit(exit_status)
 
     def run_or_count(self, request: RunRequest, options: dict[str, Any]) -> RunReport:
         if options["stats"]:
@@ -91,17 +100,14 @@ class Command(BaseCommand):
         with stop_on_signals() as stop, progress_on(sys.stderr, options) as observer:
             return runner.run(request, observer=observer, stopped=stop)
 
-    def list_jobs(self, options: dict[str, Any]) -> None:
-        jobs = registry.select(options["jobs"], options["type"]) if named(options) else registry.jobs()
-        schedules = {job.name: schedule_of(job) for job in jobs}
-        if options["format"] == "json":
-            self.stdout.write(json.dumps(as_json.jobs(jobs, schedules)))
-        else:
-            self.stdout.write(as_text.render_list(jobs, schedules), ending="")
 
-
-def named(options: dict[str, Any]) -> bool:
-    return bool(options["jobs"] or options["type"])
+def list_jobs(options: dict[str, Any]) -> str:
+    chosen = bool(options["jobs"] or options["type"])
+    jobs = registry.select(options["jobs"], options["type"]) if chosen else registry.jobs()
+    schedules = {job.name: schedule_of(job) for job in jobs}
+    if options["format"] == "json":
+        return json.dumps(as_json.jobs(jobs, schedules)) + "\n"
+    return as_text.render_list(jobs, schedules)
 
 
 def request_from(options: dict[str, Any]) -> RunRequest:
@@ -122,10 +128,7 @@ def request_from(options: dict[str, Any]) -> RunRequest:
 
 def number(value: Any) -> Any:
     """The number that was typed; anything else is left as it is, to be refused with its option."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return value
+    return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
 def refuse_together(what: str, options: dict[str, Any]) -> None:

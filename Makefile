@@ -1,0 +1,71 @@
+# Two commands on a fresh machine (Python 3.11+ and make): make demo, make test. `make help` lists all.
+
+# The first Python on PATH that is new enough and can make a virtual environment.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+MANAGE := $(PY) manage.py
+DEMO := env DEBUG=true DATABASE_URL=sqlite:///$(CURDIR)/demo.sqlite3 $(MANAGE)
+PYTEST := $(PY) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-sqlite test-postgres lint types contract migrations-check \
+	package-check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
+
+venv: $(VENV)/dev ## make .venv with everything that development needs
+
+# A stamp for each set of extras; both are made again when pyproject.toml changes.
+$(VENV)/demo: EXTRAS := example,progress
+$(VENV)/dev: EXTRAS := dev
+$(VENV)/demo $(VENV)/dev: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found on PATH." \
+		"Install one (Debian: python3 python3-venv), or say make PYTHON=/path/to/python3." >&2; exit 1; }
+	@test -x $(PY) || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing session-cleanup[$(EXTRAS)]"
+	@$(PY) -m pip --disable-pip-version-check install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(VENV)/demo ## the example project: demo data, a dry run, a real run, the statistics
+	$(DEMO) migrate --verbosity 0
+	$(DEMO) load_demo --reset
+	$(DEMO) cleanup_sessions --dry-run --verbose
+	$(DEMO) cleanup_sessions
+	$(DEMO) cleanup_sessions --stats
+	@echo
+	@echo "The admin shows the same: make yourself a user, start the server, and open"
+	@echo "http://127.0.0.1:8000/admin/session_cleanup/"
+	@echo "  export DEBUG=true DATABASE_URL=sqlite:///$(CURDIR)/demo.sqlite3"
+	@echo "  $(MANAGE) createsuperuser"
+	@echo "  $(MANAGE) runserver"
+
+test: test-sqlite test-postgres ## the whole suite, on SQLite and on PostgreSQL
+
+test-sqlite: $(VENV)/dev ## the suite on SQLite
+	TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
+
+test-postgres: $(VENV)/dev ## the suite on the PostgreSQL of DATABASE_URL or PG_BIN, else on a packaged one
+	TEST_DATABASE=postgres $(PYTEST) $(ARGS)
+
+lint: $(VENV)/dev ## style, imports and likely mistakes
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: $(VENV)/dev ## mypy
+	$(PY) -m mypy
+
+contract: $(VENV)/dev ## which room may import which
+	$(VENV)/bin/lint-imports
+
+migrations-check: $(VENV)/dev ## no model change without its migration
+	env DEBUG=true $(MANAGE) makemigrations --check --dry-run
+
+package-check: $(VENV)/dev ## build the distribution, look into it, install and import it
+	$(PYTEST) -m packaging tests/test_packaging.py
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist demo.sqlite3 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

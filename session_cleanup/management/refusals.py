@@ -1,0 +1,35 @@
+"""How our commands refuse: one clear line on standard error, and the exit status that says who is to act."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
+
+from session_cleanup.engine.report import sentence
+from session_cleanup.exceptions import ConfigurationError, SessionCleanupError
+
+
+def one_line_refusals(parser: CommandParser) -> CommandParser:
+    """Make `parser` say only what is wrong, with exit status 2, when it is used from a shell."""
+
+    def error(message: str) -> Any:
+        parser.exit(2, f"CommandError: {message[:1].upper()}{message[1:]}. See --help.\n")
+
+    if parser.called_from_command_line:
+        parser.error = error  # type: ignore[method-assign]
+    return parser
+
+
+@contextmanager
+def exit_statuses() -> Iterator[None]:
+    """2 for what was refused, 1 for a database that failed; --traceback still shows the cause."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise CommandError(str(error), returncode=2) from error
+    except SessionCleanupError as error:
+        raise CommandError(str(error), returncode=1) from error
+    except (DatabaseError, InterfaceError) as error:
+        raise CommandError(f"The database failed: {sentence(error)}", returncode=1) from error

@@ -1,0 +1,58 @@
+"""Cron expressions as cron itself reads them: five fields, UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+
+from cronsim import CronSim, CronSimError
+
+from session_cleanup.exceptions import ConfigurationError
+
+FIELDS = "minute, hour, day of month, month, day of week"
+ANY_DATE = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A parsed expression: the values each field allows, weekdays from 0 = Sunday."""
+
+    minutes: list[int]
+    hours: list[int]
+    days: list[int]
+    months: list[int]
+    weekdays: list[int]
+    either: bool  # both day fields are restricted: one of them suffices
+
+
+def parse(expression: str) -> Cron:
+    """What a five-field cron expression means; ConfigurationError says what is wrong with it."""
+    if len(expression.split()) != 5:
+        raise refusal(expression, "it must have five fields")
+    try:
+        parsed = CronSim(expression, ANY_DATE)
+    except (CronSimError, ValueError, AssertionError) as error:
+        raise refusal(expression, str(error) or "a field cannot be read") from None
+    weekdays = {day % 7 for day in parsed.weekdays if isinstance(day, int)}
+    if min(parsed.days) < 0 or not all(isinstance(day, int) for day in parsed.weekdays):
+        raise refusal(expression, "L, LW and # are known neither to cron nor to systemd")
+    return Cron(
+        sorted(parsed.minutes),
+        sorted(parsed.hours),
+        sorted(parsed.days),
+        sorted(parsed.months),
+        sorted(weekdays),
+        either=not parsed.day_and,
+    )
+
+
+def refusal(expression: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"Cron expression {expression!r}: {problem}. Give {FIELDS}, made of numbers, names, "
+        "*, lists, ranges and steps, such as '0 */6 * * *' or '0 3 * * SUN'."
+    )
+
+
+def next_times(cron: str, after: datetime, count: int) -> list[datetime]:
+    """The next `count` times (UTC) later than `after`; fewer if the next 50 years hold fewer."""
+    parse(cron)
+    return list(islice(CronSim(cron, after.astimezone(UTC)), count))

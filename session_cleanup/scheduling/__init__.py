@@ -1,0 +1,1 @@
+"""When jobs run, and the files that make a host run them then."""

@@ -1,0 +1,162 @@
+"""Promise 1, over random tables and random sets of policies in random order."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import F, Q
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from session_cleanup.engine.report import JobReport, RunReport
+from session_cleanup.models import Hold
+from session_cleanup.policies import Aged, Close, Deactivate, Delete, Orphaned, Policy, Update
+from tests.factories import DAY, NOW
+from tests.testapp.models import (
+    Album,
+    Artist,
+    Author,
+    Book,
+    Bookmark,
+    Car,
+    Chapter,
+    Comment,
+    Footnote,
+    Loan,
+    Song,
+    Vehicle,
+)
+
+MODELS = [Song, Album, Artist, Loan, Footnote, Bookmark, Chapter, Book, Author, Comment, Car, Vehicle]
+AGES = [0 * DAY, DAY, 2 * DAY]
+CLOCKS = [None, *(NOW - days * DAY - timedelta(seconds=1) for days in (-1, 0, 1, 2, 3))]
+
+
+def policies(age: timedelta) -> list[Policy]:
+    """One of each kind, all on tables that lead to each other."""
+    return [
+        Policy(name="delete-books", model="testapp.Book", select=Aged("read_at", age), action=Delete()),
+        Policy(
+            name="deactivate-books",
+            model="testapp.Book",
+            where=Q(is_active=True),
+            select=Aged("read_at", age),
+            action=Deactivate(related={"chapters": {"is_open": False}}),
+        ),
+        Policy(
+            name="close-books",
+            model="testapp.Book",
+            where=Q(closed_at__isnull=True),
+            select=Aged("read_at", age),
+            action=Close(closed_at=F("read_at")),
+        ),
+        Policy(
+            name="delete-bookmarks", model="testapp.Bookmark", select=Aged("placed_at", age), action=Delete()
+        ),
+        Policy(
+            name="lose-bookmarks",
+            model="testapp.Bookmark",
+            where=Q(book__isnull=False),
+            select=Aged("placed_at", age),
+            action=Update({"book": None}),
+        ),
+        Policy(
+            name="close-chapters",
+            model="testapp.Chapter",
+            where=Q(is_open=True, book__author__isnull=False),
+            select=Orphaned("book"),
+            action=Update({"is_open": False}),
+        ),
+        Policy(name="delete-vehicles", model="testapp.Vehicle", select=Aged("made_at", age), action=Delete()),
+        Policy(
+            name="orphaned-cars",
+            model="testapp.Car",
+            select=Orphaned("vehicle_number", model="testapp.Vehicle"),
+            action=Delete(),
+        ),
+        Policy(name="delete-artists", model="testapp.Artist", select=Aged("seen_at", age), action=Delete()),
+        Policy(name="delete-albums", model="testapp.Album", select=Aged("seen_at", age), action=Delete()),
+        Policy(name="delete-comments", model="testapp.Comment", select=Aged("made_at", age), action=Delete()),
+    ]
+
+
+def fill(random: Random) -> None:
+    """A few rows of everything, referring to each other at random."""
+
+    def many(most: int) -> range:
+        return range(random.randint(0, most))
+
+    def clock() -> Any:
+        return random.choice(CLOCKS)
+
+    def flag() -> bool:
+        return random.random() < 0.7
+
+    authors = [Author.objects.create() for _ in many(2)]
+    books = [
+        Book.objects.create(
+            author=random.choice([None, *authors]), is_active=flag(), read_at=clock(), closed_at=clock()
+        )
+        for _ in range(8)
+    ]
+    chapters = [Chapter.objects.create(book=random.choice(books), is_open=flag()) for _ in range(8)]
+    for _ in many(4):
+        Footnote.objects.create(chapter=random.choice(chapters))
+    for _ in many(2):
+        Loan.objects.create(book=random.choice(books))
+    for _ in range(6):
+        Bookmark.objects.create(book=random.choice([None, *books]), placed_at=clock())
+    vehicles = [Vehicle.objects.create(made_at=clock()) for _ in range(3)]
+    for _ in range(5):
+        Car.objects.create(vehicle_number=random.choice([None, 0, *(vehicle.pk for vehicle in vehicles)]))
+    artists = [Artist.objects.create(seen_at=clock()) for _ in range(3)]
+    albums = [Album.objects.create(artist=random.choice(artists), seen_at=clock()) for _ in range(4)]
+    for _ in many(3):
+        Song.objects.create(artist=random.choice(artists), album=random.choice(albums))
+    comments: list[Any] = [None]
+    for _ in range(8):
+        comments.append(Comment.objects.create(parent=random.choice(comments), made_at=clock()))
+    for row in [*books, *vehicles, *chapters]:
+        if random.random() < 0.1:
+            Hold.objects.place(row)
+
+
+def outcome(job: JobReport, count: int | None) -> tuple[Any, ...]:
+    return job.name, count, dict(job.related), {why: n for why, n in job.skipped.items() if n}
+
+
+def check(preview: RunReport, executed: RunReport) -> int:
+    """Compare the jobs that claim to be exact; how many there were."""
+    exact = 0
+    for before, after in zip(preview.jobs, executed.jobs, strict=True):
+        assert after.error is None
+        if not before.inexact:
+            exact += 1
+            assert outcome(before, before.due) == outcome(after, after.changed)
+    return exact
+
+
+def empty() -> None:
+    with connection.cursor() as cursor, connection.constraint_checks_disabled():
+        for model in [*MODELS, Hold]:
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
+def test_a_dry_run_counts_what_the_run_then_does(
+    declare: Callable[..., None], run: Callable[..., RunReport], seed: int
+) -> None:
+    random = Random(seed)
+    empty()
+    fill(random)
+    declare(*random.sample(policies(random.choice(AGES)), random.randint(1, 6)))
+
+    preview = run(dry_run=True)
+    executed = run(batch_size=random.randint(1, 4))
+
+    assert check(preview, executed)
