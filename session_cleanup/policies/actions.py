@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from django.db.models import ManyToOneRel, Model, Q, QuerySet
 
 from session_cleanup.exceptions import PolicyError
+from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import Claims
-from session_cleanup.policies.selections import as_stored
 
 Rows = QuerySet[Any]
 Values = Mapping[str, Any]
@@ -38,14 +38,11 @@ class Action:
 
     name: ClassVar[str]
     verb: ClassVar[str]  # past participle, as in "sessions deleted"
+    # Whether a row that refers to a locked row may be inserted while the batch is under way.
+    lets_children_in: ClassVar[bool] = True
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         """Do it to `rows`: a few, named by key, locked and known to be due."""
-        raise NotImplementedError
-
-    @property
-    def locks_out_children(self) -> bool:
-        """Whether nobody may insert a row that refers to a locked one while the batch is under way."""
         raise NotImplementedError
 
 
@@ -68,24 +65,29 @@ class Update(Action):
         if not self.values or any(not values for values in self.related.values()):
             raise PolicyError(f"{self!r} sets nothing. Name at least one column and its new value.")
 
-    @property
-    def locks_out_children(self) -> bool:
-        return bool(self.related)
-
     def apply(self, rows: Rows, claims: Claims) -> Effect:
-        related: dict[str, int] = {}
+        related = self.apply_related(rows, claims)
+        return Effect(rows.update(**_resolved(self.values, claims)), related)
+
+    def apply_related(self, rows: Rows, claims: Claims) -> dict[str, int]:
+        """Change only the related rows; how many, by label."""
+        counts = {}
         for children, values in self.effects(rows, claims):
             if count := children.update(**_resolved(values, claims)):
-                label = children.model._meta.label
-                related[label] = related.get(label, 0) + count
-        return Effect(rows.update(**_resolved(self.values, claims)), related)
+                counts[children.model._meta.label] = count
+        return counts
+
+    def done_to(self, rows: Rows) -> Rows:
+        """Those of `rows` that still look as the action left them."""
+        constants = _constants(self.values)
+        return rows.filter(_equal(constants)) if constants else rows
 
     def effects(self, rows: Rows, claims: Claims) -> Iterator[tuple[Rows, Values]]:
         """The related rows that would really change, with their new values."""
         for name, values in self.related.items():
             relation = related_by(rows.model, name)
             children = claims.free(relation.related_model).filter(**{f"{relation.field.name}__in": rows})
-            constants = {key: value for key, value in values.items() if is_constant(value)}
+            constants = _constants(values)
             yield (children.filter(~_equal(constants)) if constants else children), values
 
 
@@ -125,9 +127,7 @@ class Delete(Action):
     name: ClassVar[str] = "delete"
     verb: ClassVar[str] = "deleted"
 
-    @property
-    def locks_out_children(self) -> bool:
-        return True  # a child row inserted now must wait, then fail
+    lets_children_in: ClassVar[bool] = False  # one inserted now must wait, then fail
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         _, counts = rows.delete()
@@ -154,6 +154,10 @@ def related_by(model: type[Model], name: str) -> ManyToOneRel:
 def _resolved(values: Values, claims: Claims) -> dict[str, Any]:
     now = as_stored(claims.now)
     return {key: now if isinstance(value, RunClock) else value for key, value in values.items()}
+
+
+def _constants(values: Values) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if is_constant(value)}
 
 
 def _equal(constants: Values) -> Q:

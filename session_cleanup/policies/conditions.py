@@ -4,9 +4,10 @@ Everything here errs on the safe side: what cannot be proven is said to be unpro
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import F, Model, Q
 
 from session_cleanup.policies.actions import RunClock, Update, Values, is_constant
@@ -15,57 +16,115 @@ from session_cleanup.policies.selections import Aged, Orphaned, Selection
 LOOKUPS = {"exact", "isnull", "in"}
 
 
-def facts(where: Q) -> Iterator[tuple[str, str, Any]]:
-    """(column, lookup, value) for each part that must hold for `where` to hold."""
+def facts(where: Q, model: type[Model]) -> Iterator[tuple[str, str, Any]]:
+    """(attname, lookup, value) for each part that must hold for `where` to hold.
+
+    Names and values are as the model's fields store them, so that `author=7`, `author_id="7"` and
+    `author=<Author 7>` are one fact. What cannot be brought to that form is left out.
+    """
     if where.negated or (where.connector != Q.AND and len(where.children) > 1):
         return
     for child in where.children:
         if isinstance(child, Q):
-            yield from facts(child)
+            yield from facts(child, model)
         elif isinstance(child, tuple):
-            path, value = child
-            column, _, lookup = path.partition("__")
-            if not lookup:
-                yield column, *(("isnull", True) if value is None else ("exact", value))
-            elif lookup in LOOKUPS:
-                yield column, lookup, value
+            yield from _fact(child[0], child[1], model)
+
+
+def _fact(path: str, value: Any, model: type[Model]) -> Iterator[tuple[str, str, Any]]:
+    name, _, lookup = path.partition("__")
+    lookup = lookup or "exact"
+    if lookup not in LOOKUPS:
+        return
+    with suppress(FieldDoesNotExist, ValidationError, ValueError, TypeError):
+        field = column(name, model)
+        if lookup == "exact" and value is None:
+            yield field.attname, "isnull", True
+        elif lookup == "isnull":
+            yield field.attname, lookup, bool(value)
+        elif lookup == "in":
+            yield field.attname, lookup, [as_kept(field, each) for each in value]
+        else:
+            yield field.attname, lookup, as_kept(field, value)
+
+
+def column(name: str, model: type[Model]) -> Any:
+    """The concrete field called `name`, an attname or "pk"; FieldDoesNotExist for anything else."""
+    for field in model._meta.concrete_fields:
+        if name in (field.name, field.attname) or (name == "pk" and field.primary_key):
+            return field
+    raise FieldDoesNotExist(f"{model._meta.label} has no column {name!r}.")
+
+
+def as_kept(field: Any, value: Any) -> Any:
+    """A constant as `field` keeps it, so that equal rows have equal values; expressions as they are."""
+    if not is_constant(value) or value is None:
+        return value
+    while field.remote_field is not None:
+        if isinstance(value, Model):
+            value = getattr(value, field.target_field.attname)
+        field = field.target_field
+    if getattr(field, "db_collation", None):
+        raise ValueError("what is equal is known only to the database's collation")
+    return field.to_python(value)
+
+
+def written(values: Values, model: type[Model]) -> dict[str, Any]:
+    """What an action writes, by attname, constants as the fields keep them."""
+    return {column(name, model).attname: as_kept(column(name, model), new) for name, new in values.items()}
 
 
 def falsifies(action: Update, where: Q, select: Selection, model: type[Model]) -> bool:
     """Whether `action` provably makes its own rows stop being due, so that no run repeats it."""
-    if isinstance(select, Aged) and select.clock in action.values:
-        new = action.values[select.clock]
-        if new is None or isinstance(new, RunClock):
-            return True
-    if isinstance(select, Orphaned) and action.values.get(select.reference, ...) is None:
+    try:
+        new = written(action.values, model)
+    except ValueError:
+        return False
+    walked = column(select.column, model).attname
+    if walked in new and isinstance(select, Aged) and isinstance(new[walked], RunClock):
+        return True
+    if walked in new and isinstance(select, Aged | Orphaned) and new[walked] is None:
         return True
     return any(
-        _contradicts(lookup, value, action.values[column], select, model)
-        for column, lookup, value in facts(where)
-        if column in action.values
+        _contradicts(lookup, value, new[name], select, model)
+        for name, lookup, value in facts(where, model)
+        if name in new
     )
 
 
 def _contradicts(lookup: str, old: Any, new: Any, select: Selection, model: type[Model]) -> bool:
     if lookup == "isnull":
         return _never_null(new, select, model) if old else new is None
-    if not is_constant(new) or not is_constant(old):
-        return False
-    return bool(new != old) if lookup == "exact" else all(new != value for value in old)
+    if not is_constant(new) or new is None:
+        return new is None
+    if lookup == "exact":
+        return is_constant(old) and bool(new != old)
+    return all(is_constant(each) and new != each for each in old)
 
 
 def _never_null(new: Any, select: Selection, model: type[Model]) -> bool:
     if isinstance(new, F):
-        return new.name == select.column or not model._meta.get_field(new.name).null
+        field = column(column_of(new), model)
+        return not field.null or field is column(select.column, model)
     return isinstance(new, RunClock) or (is_constant(new) and new is not None)
 
 
-def disjoint(first: Q, second: Q, written: Values) -> bool:
-    """Whether no row can meet both conditions, even after the columns in `written` have changed."""
-    fixed = {column: value for column, lookup, value in facts(first) if lookup == "exact"}
+def column_of(reference: F) -> str:
+    return str(reference.name)  # type: ignore[attr-defined]
+
+
+def disjoint(first: Q, second: Q, values: Values, model: type[Model]) -> bool:
+    """Whether no row can meet both conditions, even after the columns of `values` have changed."""
+    changed = {column(name, model).attname for name in values}
+    fixed = {name: value for name, lookup, value in facts(first, model) if lookup == "exact"}
     return any(
-        lookup == "exact" and column in fixed and column not in written and fixed[column] != value
-        for column, lookup, value in facts(second)
+        lookup == "exact"
+        and name in fixed
+        and name not in changed
+        and is_constant(value)
+        and is_constant(fixed[name])
+        and fixed[name] != value
+        for name, lookup, value in facts(second, model)
     )
 
 
@@ -77,7 +136,7 @@ def paths(where: Q) -> Iterator[str | None]:
         elif isinstance(child, tuple):
             yield child[0]
             if not is_constant(child[1]):
-                yield child[1].name if isinstance(child[1], F) else None
+                yield column_of(child[1]) if isinstance(child[1], F) else None
         else:
             yield None
 
@@ -89,15 +148,18 @@ def foreign_reads(where: Q, model: type[Model]) -> set[type[Model] | None]:
         if path is None:
             found.add(None)
             continue
-        at = model
-        for index, part in enumerate(path.split("__")):
+        at: Any = model
+        through = None  # a foreign key by itself reads only its own column
+        for part in path.split("__"):
             try:
                 field = at._meta.get_field(at._meta.pk.name if part == "pk" else part)
             except FieldDoesNotExist:
                 break  # a lookup or a transform
-            last = index == path.count("__")
-            if not field.is_relation or (last and field.concrete):
+            if through is not None:
+                found.add(through)
+            if not field.is_relation:
                 break
-            at = field.related_model
-            found.add(at)
+            at = through = field.related_model
+            if not field.concrete or field.many_to_many:
+                found.add(at)
     return found

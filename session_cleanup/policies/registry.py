@@ -15,6 +15,9 @@ from session_cleanup.policies.presets import HOUSEKEEPING, PRESETS
 MODULE = "cleanup_policies"
 OUT_OF_EVERY_RUN = {"weekly", "monthly"}  # groups that run only when they are asked for
 
+# Preset names, those of coming systems too: a job must not be called like one.
+RESERVED = {*PRESETS, "browser", "recurring"}
+
 _registered: list[Policy] = []
 # Modules that could not be imported, and why. While there is one, no run starts.
 failures: dict[str, Exception] = {}
@@ -78,7 +81,7 @@ def naming_problems(policies: Iterable[Policy]) -> list[str]:
     for policy in policies:
         if policy.name in seen:
             problems.append(f"Two policies are named {policy.name!r}. Rename one of them.")
-        if policy.name in GROUPS or policy.name in PRESETS:
+        if policy.name in GROUPS or policy.name in RESERVED:
             kind = "group" if policy.name in GROUPS else "preset"
             problems.append(f"A policy is named {policy.name!r}, which is a {kind}. Rename the policy.")
         seen.add(policy.name)

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.apps import apps
-from django.conf import settings
 from django.db.models import Exists, ForeignKey, Model, OuterRef, QuerySet
-from django.utils import timezone
 
 from session_cleanup.exceptions import PolicyError
+from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import Claims
 
 Rows = QuerySet[Any]
@@ -104,8 +103,3 @@ class Orphaned(Selection):
         found = claims.existing(target).filter(**{key: OuterRef(column)})
         # NOT EXISTS: with NOT IN, a single NULL in the subquery would hide every orphan.
         return rows.filter(~Exists(found), **{f"{column}__isnull": False})
-
-
-def as_stored(moment: datetime) -> datetime:
-    """The aware `moment` as this project's DateTimeFields hold it (naive when USE_TZ is False)."""
-    return moment if settings.USE_TZ else timezone.make_naive(moment)

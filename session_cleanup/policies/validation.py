@@ -12,15 +12,15 @@ from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import connections
-from django.db.models import DateField, Model
+from django.db.models import DateField, Model, UniqueConstraint
 
 from session_cleanup.conf import PREFIX, SETTINGS, conf
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from session_cleanup.policies.actions import Update, Values, is_constant, related_by
-from session_cleanup.policies.claims import Claims
-from session_cleanup.policies.conditions import facts, falsifies
-from session_cleanup.policies.policy import Policy, cron_problem
+from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.conditions import column, facts, falsifies
+from session_cleanup.policies.policy import GROUPS, Policy, cron_problem
 from session_cleanup.policies.presets import PRESETS
 from session_cleanup.policies.registry import did_you_mean
 from session_cleanup.policies.selections import Aged
@@ -90,13 +90,13 @@ def _settings() -> Iterator[Problem]:
         yield Problem(
             "E001",
             f"SESSION_CLEANUP_PAUSE_MS is {conf.PAUSE_MS}, more than a third of "
-            f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}), so a run could lose its lease in a pause.",
+            f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}): a run could lose its lease in a pause.",
             "Pause less, or raise the lease.",
         )
 
 
 def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
-    known = [*registry.GROUPS, *(policy.name for policy in policies)]
+    known = [*GROUPS, *(policy.name for policy in policies)]
     for name, cron in conf.SCHEDULES.items():
         if name not in known:
             yield Problem(
@@ -123,8 +123,8 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
             'Write "app.Model".',
         )
         return
-    if model._meta.concrete_model._meta.parents:
-        parent = next(iter(model._meta.concrete_model._meta.parents))._meta.label
+    if parents := concrete(model)._meta.parents:
+        parent = next(iter(parents))._meta.label
         yield Problem(
             "E008",
             f"{who}: {policy.model} inherits from the table of {parent}, so one of its rows is two rows that "
@@ -199,31 +199,29 @@ def _check_values(values: Values, model: type[Model]) -> None:
             model._meta.get_field(value.name)
 
 
-def _fixed(policy: Policy) -> list[str]:
+def _fixed(policy: Policy, model: type[Model]) -> list[str]:
     """Columns that the condition fixes to one value, so that an index may begin with them."""
-    return [column for column, lookup, _ in facts(policy.where) if lookup in ("exact", "isnull")]
+    found = [name for name, lookup, _ in facts(policy.where, model) if lookup in ("exact", "isnull")]
+    return [column(name, model).name for name in found]
 
 
 def _wanted_index(policy: Policy, model: type[Model]) -> list[str]:
     """The fields of an index in whose order a run walks: fixed columns, the clock, the primary key."""
-    return list(dict.fromkeys([*_fixed(policy), policy.select.column, model._meta.pk.name]))
+    walked = column(policy.select.column, model).name
+    return list(dict.fromkeys([*_fixed(policy, model), walked, model._meta.pk.name]))
 
 
 def served_by_index(policy: Policy, model: type[Model]) -> bool:
     """Whether some declared index leads to the column of the walk, after columns that are fixed."""
     meta = model._meta
-    column = meta.get_field(policy.select.column)
-    if column.primary_key or column.unique or column.db_index:
+    walked = column(policy.select.column, model)
+    if walked.primary_key or walked.unique or walked.db_index:
         return True
-    fixed = set(_fixed(policy))
-    candidates = [index.fields for index in meta.indexes] + [
-        list(constraint.fields) for constraint in meta.constraints if getattr(constraint, "fields", None)
-    ]
-    candidates += [list(together) for together in meta.unique_together]
-    for fields in candidates:
-        names = [name.lstrip("-") for name in fields]
-        while names and names[0] in fixed and names[0] != column.name:
-            names.pop(0)
-        if names and names[0] in (column.name, getattr(column, "attname", column.name)):
+    fixed = set(_fixed(policy, model)) - {walked.name}
+    indexes = [index.fields for index in meta.indexes] + [list(names) for names in meta.unique_together]
+    indexes += [list(each.fields) for each in meta.constraints if isinstance(each, UniqueConstraint)]
+    for fields in indexes:
+        names = [column(name.lstrip("-"), model).name for name in fields]
+        if next((name for name in names if name not in fixed), None) == walked.name:
             return True
     return False
