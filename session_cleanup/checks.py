@@ -31,8 +31,7 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def _inexact() -> Iterator[Problem]:
     """Policies whose preview may differ from their run."""
     policies = registry.declared()
-    for index, policy in enumerate(policies):
-        reasons = doubts(policy, policies[:index])
+    for policy, reasons in zip(policies, doubts(policies), strict=True):
         if reasons:
             yield Problem(
                 "W002",

@@ -23,7 +23,7 @@ from session_cleanup.engine.connections import batch_transaction
 from session_cleanup.engine.footprint import HELD, PROTECTED, claim_in_run, footprint, judged
 from session_cleanup.engine.leases import Lease
 from session_cleanup.models import Hold, JobRun
-from session_cleanup.policies.actions import Delete, Effect
+from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
@@ -58,8 +58,10 @@ class Batches:
     left_alone: Counter[str] = field(default_factory=Counter)
     started: float = field(default_factory=time.monotonic)
 
-    def run(self, keys: list[Any], position: list[Any] | None, *, wait_ms: int | None = None) -> list[Any]:
-        """Act on those of `keys` that are due; returns the keys that somebody else had locked.
+    def run(
+        self, keys: list[Any], position: list[Any] | None, *, wait_ms: int | None = None
+    ) -> tuple[list[Any], list[Any]]:
+        """Act on those of `keys` that are due; returns these, and those that somebody else had locked.
 
         With `wait_ms` it waits for locks that long, else it passes over them.
         """
@@ -78,7 +80,25 @@ class Batches:
         if not self.record_here:
             self._write(totals, position)
         found = set(locked)
-        return [key for key in keys if key not in found]
+        return due, [key for key in keys if key not in found]
+
+    def sweep(self, keys: list[Any]) -> None:
+        """Change related rows that came to be while their row was being changed.
+
+        The insert of a member, checked against its session only when it commits, can fall between our
+        look at the members and our own commit. A row that was changed again since is left alone.
+        """
+        action = self.policy.action
+        assert isinstance(action, Update)
+        with batch_transaction(
+            self.claims.using, lock_ms=conf.LOCK_TIMEOUT_MS, statement_ms=conf.STATEMENT_TIMEOUT_MS
+        ):
+            self.lease.renew()
+            more = action.apply_related(action.done_to(self._rows(keys)), self.claims)
+            totals = replace(self.totals, related=self.totals.related + Counter(more))
+            if self.record_here:
+                self._write(totals, None)
+        self.totals = totals
 
     @property
     def record_here(self) -> bool:
@@ -113,7 +133,7 @@ class Batches:
         if not connections[self.claims.using].features.has_select_for_update_skip_locked:
             return keys  # SQLite: the whole database is ours until the commit
         rows = self._rows(keys).order_by("pk").only("pk")
-        no_key = not self.policy.action.locks_out_children
+        no_key = self.policy.action.lets_children_in
         return [
             row.pk for row in rows.select_for_update(skip_locked=skip_locked, of=("self",), no_key=no_key)
         ]

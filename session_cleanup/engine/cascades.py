@@ -42,10 +42,8 @@ class Edge:
 
 def edges(model: type[Model]) -> list[Edge]:
     """The foreign keys that point at `model`, hidden ones (many-to-many) too."""
-    return [
-        Edge(concrete(model), concrete(relation.related_model), relation.field)
-        for relation in get_candidate_relations_to_delete(model._meta)
-    ]
+    relations: Iterator[Any] = get_candidate_relations_to_delete(model._meta)  # type: ignore[assignment]
+    return [Edge(concrete(model), concrete(relation.related_model), relation.field) for relation in relations]
 
 
 def nulling_edges(model: type[Model]) -> list[Edge]:

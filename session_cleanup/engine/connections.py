@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_timeout, deadlock, serialization failure
 TIMEOUT_STATES = {"57014"}  # statement_timeout, or somebody cancelled the statement
+LOST_STATES = ("08", "57P")  # connection exceptions; the server shuts down or starts
 SQLITE_STEPS = 10_000  # virtual machine steps between two looks at the clock
+BOUNDS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+SET_BOUNDS = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in BOUNDS)
+READ_BOUNDS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in BOUNDS)
 
 
 class Trouble(Enum):
@@ -39,7 +44,7 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterato
     SQLite takes its write lock at the start (BEGIN IMMEDIATE), so a batch never fails half-way for
     want of it. Deferred constraints are checked before the end, inside the bounds.
     """
-    connection = connections[using]
+    connection: Any = connections[using]
     connection.ensure_connection()
     mode = getattr(connection, "transaction_mode", None)
     if connection.vendor == "sqlite":
@@ -60,17 +65,20 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterato
 
 @contextmanager
 def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0) -> Iterator[None]:
-    """Bound the statements inside; on PostgreSQL until the end of the transaction that is open."""
+    """Bound the statements inside, in the transaction that is open."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            if connection.savepoint_ids == []:  # an isolation level can only be set at the very start
+            outermost = not connection.savepoint_ids
+            if outermost:  # an isolation level can only be set at the very start
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
-                " set_config('idle_in_transaction_session_timeout', %s, true)",
-                [str(lock_ms), str(statement_ms), str(statement_ms)],
-            )
+            else:
+                cursor.execute(READ_BOUNDS)
+                before = cursor.fetchone()
+            cursor.execute(SET_BOUNDS, [str(lock_ms), str(statement_ms), str(statement_ms)])
         yield
+        if not outermost:  # the transaction goes on, with what it had before
+            with connection.cursor() as cursor:
+                cursor.execute(SET_BOUNDS, before)
     else:
         deadline = time.monotonic() + statement_ms / 1000
         handle = connection.connection
@@ -84,10 +92,12 @@ def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int 
 def trouble(error: DatabaseError | InterfaceError, using: str) -> Trouble | None:
     """What kind of trouble this is; None for an error that trying again cannot cure."""
     state = getattr(error.__cause__, "sqlstate", None)
-    if state in LOCK_STATES or (isinstance(error, OperationalError) and "is locked" in str(error)):
+    failed = isinstance(error, OperationalError | InterfaceError)
+    if state in LOCK_STATES or (failed and "is locked" in str(error)):
         return Trouble.LOCKED
-    if state in TIMEOUT_STATES or (isinstance(error, OperationalError) and str(error) == "interrupted"):
+    if state in TIMEOUT_STATES or (failed and str(error) == "interrupted"):
         return Trouble.TOO_SLOW
-    if isinstance(error, OperationalError | InterfaceError) and not connections[using].is_usable():
-        return Trouble.LOST
-    return None
+    # An error without a state is the driver's own: the server did not answer any more. By now Django
+    # may have connected again, so asking whether the connection is usable would not tell.
+    silent = connections[using].vendor == "postgresql" and failed and state is None
+    return Trouble.LOST if silent or (state or "").startswith(LOST_STATES) else None

@@ -8,7 +8,7 @@ skipped. An error that none of this cures ends the job as failed, with all earli
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -20,7 +20,7 @@ from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.footprint import PROTECTED
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.walks import KeysetWalk, Slice
-from session_cleanup.policies.actions import Delete
+from session_cleanup.policies.actions import Delete, Update
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[int], None]
@@ -35,11 +35,13 @@ class Drain:
         self.pace = pace
         self.progress = progress
         self.passed_over: list[Any] = []
+        self.to_sweep: list[Any] = []  # rows whose related rows are looked at once more
         self.attempts = 0  # failures in a row of the same batch
 
     def run(self) -> EndState:
         """Act on all that is due; returns why it ended."""
         end = self._passes() or self._wait_for_locked()
+        self._sweep()
         if end is not None:
             return end
         return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
@@ -62,27 +64,28 @@ class Drain:
         while True:
             if end := self.pace.over():
                 return end
-            size = self.pace.next_size(self.batches.totals.changed)
-            found = walk.step(size or 1)
-            if found.keys:
-                if not size:
-                    return EndState.CAPPED
-                if end := self._act(found, walk):
-                    return end
-                self.pace.rest()
+            found = walk.step(self.pace.next_size(self.batches.totals.changed) or 1)
+            if found.keys and (end := self._act(found, walk)):
+                return end
             if found.last:
                 return None
             walk.position = found.end
 
     def _act(self, found: Slice, walk: KeysetWalk) -> EndState | None:
-        """Run the slice as one batch, or in ever smaller parts where there is trouble."""
+        """Run the slice in batches, ever smaller ones where there is trouble."""
         parts = deque([found.keys])
         while parts:
             if end := self.pace.over():
                 return end
+            size = self.pace.next_size(self.batches.totals.changed)
+            if not size:
+                return EndState.CAPPED
             keys = parts.popleft()
+            if len(keys) > size:
+                parts.appendleft(keys[size:])
+                keys = keys[:size]
             try:
-                locked = self.batches.run(keys, walk.saved(walk.position if parts else found.end))
+                due, locked = self.batches.run(keys, walk.saved(walk.position if parts else found.end))
             except Refused as refused:
                 if len(keys) == 1:
                     self.batches.skip(refused.skip)
@@ -94,8 +97,28 @@ class Drain:
                 self.attempts = 0
                 self.pace.went_well()
                 self._pass_over(locked)
-                self.progress(self.batches.totals.changed)
+                self._changed(due)
+                self.pace.rest()
         return None
+
+    def _changed(self, keys: list[Any]) -> None:
+        self.progress(self.batches.totals.changed)
+        if self._children_slip_in:
+            self.to_sweep += keys
+            if len(self.to_sweep) >= REMEMBERED:
+                self._sweep()
+
+    @property
+    def _children_slip_in(self) -> bool:
+        """Whether somebody else can insert a related row while a batch is under way."""
+        action = self.batches.policy.action
+        one_writer = connections[self.batches.claims.using].vendor == "sqlite"
+        return isinstance(action, Update) and bool(action.related) and not one_writer
+
+    def _sweep(self) -> None:
+        for keys in batched(self.to_sweep, self.pace.max_size):
+            self.batches.sweep(keys)
+        self.to_sweep.clear()
 
     def _in_trouble(self, keys: list[Any], error: DatabaseError | InterfaceError) -> list[list[Any]]:
         """What to try next for a batch that failed; raises the error when nothing is left to try."""
@@ -138,15 +161,20 @@ class Drain:
                 return EndState.CAPPED
             left_ms = int((deadline - time.monotonic()) * 1000)
             try:
-                self.batches.run([key], None, wait_ms=max(left_ms, 1))
+                due, _ = self.batches.run([key], None, wait_ms=max(left_ms, 1))
             except Refused as refused:
                 self.batches.skip(refused.skip)
             except (DatabaseError, InterfaceError) as error:
                 if trouble(error, self.batches.claims.using) is not Trouble.LOCKED:
                     raise
                 self.batches.skip("locked")
-            self.progress(self.batches.totals.changed)
+            else:
+                self._changed(due)
         return None
+
+
+def batched(keys: list[Any], size: int) -> Iterator[list[Any]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def _halves(keys: list[Any]) -> list[list[Any]]:

@@ -44,7 +44,8 @@ def judged(policy: Policy, claims: Claims) -> Rows:
             held |= Q(below)
         whens = [When(refuses, then=Value(PROTECTED)) for refuses in cascades.protected(model, claims)]
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
-    return policy.matching(claims).annotate(verdict=verdict)
+    rows: Rows = policy.matching(claims).annotate(verdict=verdict)
+    return rows
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def to_remember(policy: Policy, later: Iterable[Policy]) -> set[type[Model]]:
     for other in later:
         met |= _related_models(other)
         target = concrete(other.get_model())
-        if not (target is model and values and disjoint(policy.where, other.where, values)):
+        if not (target is model and values and disjoint(policy.where, other.where, values, model)):
             met.add(target)
     return written & met
 

@@ -80,7 +80,8 @@ def _found_in_database(policy: Policy, claims: Claims) -> list[str]:
 
 
 TRIGGERS = {
-    "postgresql": "SELECT EXISTS (SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(%s))",
+    "postgresql": "SELECT EXISTS"
+    " (SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = to_regclass(%s))",
     "sqlite": "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s)",
 }
 

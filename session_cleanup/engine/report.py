@@ -120,8 +120,9 @@ class JobReport:
 
 @dataclass(frozen=True)
 class Statistics:
-    """How a system's rows stand. None: not known (the count took too long), or of no meaning here."""
+    """How the rows of `model` stand. None: not known (the count took too long), or of no meaning here."""
 
+    model: str
     active: int | None = None
     inactive: int | None = None
     total: int | None = None

@@ -21,6 +21,7 @@ from django.db import (
     connections,
     router,
 )
+from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches
@@ -36,11 +37,13 @@ from session_cleanup.engine.statistics import ages, statistics
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable, LeaseBusy, LeaseLost
 from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models.history import as_stored
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
+FORBIDDEN = "42501"  # SQLSTATE: insufficient privilege
 Observer = Callable[[str, int], None]  # (job, rows changed so far), after each batch
 
 
@@ -160,9 +163,13 @@ def check_tables(using: str, models: Sequence[Any]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT 1 FROM {tables} LIMIT 0")
     except (ProgrammingError, OperationalError) as error:
+        said = sentence(type(error)(str(error).splitlines()[0]))
+        if getattr(error.__cause__, "sqlstate", None) == FORBIDDEN:
+            cure = "Grant this role what the README names under Grants."
+        else:
+            cure = f"Run: python manage.py migrate --database {using}"
         raise ConfigurationError(
-            f"The database {using!r} lacks something that this run needs: {str(error).splitlines()[0]}. "
-            f"Run: python manage.py migrate --database {using}"
+            f"The database {using!r} lacks something that this run needs: {said} {cure}"
         ) from error
 
 
@@ -186,8 +193,8 @@ def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest
 
 def _before(plan: Plan, request: RunRequest) -> Any:
     """The figures and listings of --stats and --verbose, taken before anything changes."""
-    for index, (policy, report) in enumerate(zip(plan.policies, plan.reports, strict=True)):
-        report.inexact = doubts(policy, plan.policies[:index])
+    for policy, report, reasons in zip(plan.policies, plan.reports, doubts(plan.policies), strict=True):
+        report.inexact = reasons
         if request.list_rows is not None:
             list_rows(policy, plan.claims[policy.name], request.list_rows, report)
     if request.stats:
@@ -230,21 +237,21 @@ class _Run:
             host=socket.gethostname(),
             pid=os.getpid(),
             options=self.request.options(),
-            started_at=plan.now,
+            started_at=as_stored(plan.now),
         )
         plan.run_id = record.pk
         for policy, report in zip(plan.policies, plan.reports, strict=True):
-            self._job(policy, report)
-        self._forget_claims()
+            self._job(policy, report, record.pk)
         self._finish(record)
+        self._forget_claims()
 
-    def _job(self, policy: Policy, report: JobReport) -> None:
+    def _job(self, policy: Policy, report: JobReport, run_id: int) -> None:
         """Run one job; whatever happens to it is in its report and in its record."""
         started = time.monotonic()
         record = None
         try:
-            record = self._record(policy, report)
-            lease = Lease.take(policy.name, report.database, record.run_id)
+            record = self._record(policy, report, run_id)
+            lease = Lease.take(policy.name, report.database, run_id)
             try:
                 self._drain(policy, report, lease, record)
             finally:
@@ -259,16 +266,16 @@ class _Run:
         if record is not None:
             self._end(record, report)
 
-    def _record(self, policy: Policy, report: JobReport) -> JobRun:
+    def _record(self, policy: Policy, report: JobReport, run_id: int) -> JobRun:
         return JobRun.objects.using(self.plan.history).create(
-            run_id=self.plan.run_id,
+            run_id=run_id,
             job=policy.name,
             model=report.model,
             database=report.database,
             action=report.action,
-            cutoff=report.cutoff,
-            walk=report.walk,
-            heartbeat_at=database_clock(self.plan.history),
+            cutoff=report.cutoff and as_stored(report.cutoff),
+            walk=KeysetWalk.name,
+            heartbeat_at=Now(),
         )
 
     def _drain(self, policy: Policy, report: JobReport, lease: Lease, record: JobRun) -> None:
@@ -308,6 +315,12 @@ class _Run:
         """Remove what this run wrote down, and what runs that died left behind."""
         if not any(self.plan.remembered(policy) for policy in self.plan.policies):
             return
+        try:
+            self._delete_claims()
+        except (DatabaseError, InterfaceError):  # the run is done; the next one removes them
+            logger.exception("claims were left behind run=%s", self.plan.run_id)
+
+    def _delete_claims(self) -> None:
         for using in {report.database for report in self.plan.reports}:
             claims = Claim.objects.using(using)
             runs = set(claims.order_by().values_list("run_id", flat=True).distinct())
@@ -321,7 +334,7 @@ class _Run:
             run=record.pk, dry_run=False, started_at=plan.now, finished_at=plan.now, jobs=plan.reports
         )
         record.status, record.exit_status = finished.status, finished.exit_status
-        record.finished_at = database_clock(plan.history)
+        record.finished_at = as_stored(database_clock(plan.history))
         record.save(update_fields=["status", "exit_status", "finished_at"])
         counters = " ".join(f"{report.counter}={report.changed}" for report in plan.reports)
         logger.info("cleanup finished run=%s status=%s %s", record.pk, finished.status, counters)

@@ -16,10 +16,11 @@ from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
 from session_cleanup.engine.footprint import judged
 from session_cleanup.engine.report import Statistics
+from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.conditions import facts
 from session_cleanup.policies.policy import Policy
-from session_cleanup.policies.selections import Aged, as_stored
+from session_cleanup.policies.selections import Aged
 
 Rows = QuerySet[Any]
 HOUR = timedelta(hours=1)
@@ -39,7 +40,9 @@ def ages(policies: Sequence[Policy], claims: Mapping[str, Claims]) -> dict[str, 
     for policy in policies:
         if policy.by_age:
             buckets = by_age(policy, claims[policy.name])
-            found[policy.preset or policy.name] = Statistics(orphaned=_sum(buckets), by_age=buckets)
+            found[policy.preset or policy.name] = Statistics(
+                policy.model, orphaned=_sum(buckets), by_age=buckets
+            )
     return found
 
 
@@ -56,6 +59,7 @@ def _system(jobs: Sequence[Policy], claims: Mapping[str, Claims]) -> Statistics:
     dues = [count_due(job, claims[job.name]) for job in own]
     ages = next((by_age(job, claims[job.name]) for job in own if job.by_age), None)
     return Statistics(
+        model=model._meta.label,
         active=active,
         inactive=inactive,
         total=count(rows),
@@ -74,7 +78,7 @@ def by_age(policy: Policy, claims: Claims) -> dict[str, int | None]:
     """The rows that meet `where`, by age in hours, youngest first; the last bucket is what is old enough."""
     assert isinstance(policy.select, Aged)
     limit = policy.select.older_than
-    edges = [edge for edge in (HOUR, 6 * HOUR) if edge < limit] + [limit]
+    edges = [edge for edge in (HOUR, 6 * HOUR) if edge < limit] + [limit] if limit else [HOUR, 6 * HOUR]
     clock = policy.select.clock
     rows = claims.candidates(policy.get_model()).filter(policy.where)
     buckets: dict[str, int | None] = {}
@@ -102,9 +106,9 @@ def count(rows: Rows) -> int | None:
 
 def _kind(policy: Policy) -> Q:
     """What tells a preset's rows from those of others in the same table."""
-    return Q(
-        *(Q(kind=value) for name, lookup, value in facts(policy.where) if (name, lookup) == ("kind", "exact"))
-    )
+    known = facts(policy.where, policy.get_model())
+    kinds = [value for name, lookup, value in known if (name, lookup) == ("kind", "exact")]
+    return Q(kind=kinds[0]) if kinds else Q()
 
 
 def _sum(counts: Mapping[str, int | None]) -> int | None:

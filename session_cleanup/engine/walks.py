@@ -24,12 +24,12 @@ class Row(Func):
     output_field = BooleanField()  # only ever compared with another row
 
 
-class After(Lookup):  # type: ignore[type-arg] - not subscriptable at run time
+class After(Lookup):
     """Row-wise comparison, which an index on the same columns serves: (a, b) > (x, y)."""
 
     operator = ">"
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         left, left_params = compiler.compile(self.lhs)
         right, right_params = compiler.compile(self.rhs)
         return f"{left} {self.operator} {right}", [*left_params, *right_params]
@@ -41,7 +41,8 @@ class UpTo(After):
 
 @dataclass(frozen=True)
 class Slice:
-    """The keys a step found, where to go on from, and whether that was the last step."""
+    """The keys a step found (of a whole window, or as many as asked for), where to go on from, and
+    whether that was the last step."""
 
     keys: list[Any]
     end: Position | None
@@ -57,29 +58,31 @@ class KeysetWalk:
         self.policy = policy
         self.claims = claims
         meta = policy.get_model()._meta
-        column = meta.get_field(policy.select.column)
+        column: Any = meta.get_field(policy.select.column)
         self.fields = [column] if column.primary_key else [column, meta.pk]
         self.columns = [field.attname for field in self.fields]
         self.position: Position | None = None
 
     def step(self, size: int) -> Slice:
-        """Find up to `size` rows behind the position. Move on with `position = slice.end`."""
-        end = self._window_end() if self.policy.select.scans else None
-        rows = self._behind(self.policy.matching(self.claims))
-        if end is not None:
-            rows = rows.filter(UpTo(self._row(), self._values(end)))
-        found = list(rows.order_by(*self.columns).values_list(*self.columns)[:size])
-        full = len(found) == size
-        return Slice(
-            keys=[position[-1] for position in found],
-            end=found[-1] if full else end or (found[-1] if found else self.position),
-            last=not full and end is None,
-        )
+        """Find rows behind the position: the next `size`, or all of the next window of a selection that
+        scans. Move on with `position = slice.end`."""
+        rows = self._behind(self.policy.matching(self.claims)).order_by(*self.columns)
+        if self.policy.select.scans:
+            end = self._window_end()
+            if end is not None:
+                rows = rows.filter(UpTo(self._row(), self._values(end)))
+            found = list(rows.values_list(*self.columns))
+            return Slice([position[-1] for position in found], end, last=end is None)
+        found = list(rows.values_list(*self.columns)[:size])
+        end = found[-1] if found else self.position
+        return Slice([position[-1] for position in found], end, last=len(found) < size)
 
     @staticmethod
     def saved(position: Position | None) -> list[Any] | None:
         """A position as JSON: numbers as they are, all else as text."""
-        return position and [value if isinstance(value, int) else str(value) for value in position]
+        if position is None:
+            return None
+        return [value if isinstance(value, int) else str(value) for value in position]
 
     def _window_end(self) -> Position | None:
         """The position WINDOW rows further on; None when fewer are left."""
