@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from session_cleanup.engine.report import JobReport, RunReport
+from session_cleanup.engine.report import JobReport, RunReport, Statistics
 from session_cleanup.policies.policy import Policy
 
 SKIPS = ("locked", "protected", "held")
@@ -27,7 +27,7 @@ def as_dict(report: RunReport) -> dict[str, Any]:
         "jobs": [_job(job, dry_run=report.dry_run) for job in report.jobs],
     }
     if report.stats is not None:
-        found["stats"] = {name: asdict(figures) for name, figures in report.stats.items()}
+        found["stats"] = {name: _statistics(figures) for name, figures in report.stats.items()}
     return found
 
 
@@ -48,7 +48,13 @@ def jobs(policies: Sequence[Policy], schedules: Mapping[str, str]) -> list[dict[
 
 
 def iso(moment: datetime | None) -> str | None:
-    return moment and f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _statistics(figures: Statistics) -> dict[str, Any]:
+    shown = asdict(figures)
+    del shown["model"]
+    return shown
 
 
 def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 
 @contextmanager
 def progress_on(stream: TextIO, options: dict[str, Any]) -> Iterator[Callable[[str, int], None] | None]:
     """Give an observer that shows each job's count; None where nobody watches or rich is not installed."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-    except ImportError:
-        Progress = None  # the extra "progress" is not installed
-    if Progress is None or not stream.isatty() or options["dry_run"] or options["format"] == "json":
+    installed = find_spec("rich") is not None  # the extra "progress"
+    if not installed or not stream.isatty() or options["dry_run"] or options["format"] == "json":
         yield None
         return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed} rows"), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=stream), transient=True) as progress:
         tasks: dict[str, Any] = {}

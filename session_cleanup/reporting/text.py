@@ -64,12 +64,13 @@ def _ages(figures: Statistics) -> Iterator[str]:
 
 def _statistics(stats: dict[str, Statistics]) -> Iterator[str]:
     for name, figures in stats.items():
+        noun = _noun(figures.model)
         yield f"Statistics: {name}"
         if figures.active is not None or figures.inactive is not None:
-            yield f"  Active sessions: {_figure(figures.active)}"
-            yield f"  Inactive sessions: {_figure(figures.inactive)}"
-        yield f"  Total sessions: {_figure(figures.total)}"
-        yield f"  Sessions that would be cleaned up: {_figure(figures.due)}"
+            yield f"  Active {noun}: {_figure(figures.active)}"
+            yield f"  Inactive {noun}: {_figure(figures.inactive)}"
+        yield f"  Total {noun}: {_figure(figures.total)}"
+        yield f"  {_capital(noun)} that would be cleaned up: {_figure(figures.due)}"
         yield ""
 
 
@@ -92,8 +93,7 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
 
 
 def _result(job: JobReport, report: RunReport) -> Iterator[str]:
-    noun = str(apps.get_model(job.model)._meta.verbose_name_plural)
-    noun = noun[:1].upper() + noun[1:]
+    noun = _capital(_noun(job.model))
     yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
     if report.dry_run and job.error is None:
         yield f"  {noun} that would be {job.verb}: {job.due}"
@@ -104,7 +104,7 @@ def _result(job: JobReport, report: RunReport) -> Iterator[str]:
         yield f"  {noun} found: {job.changed + sum(job.skipped.values())}"
         yield f"  {noun} {job.verb}: {job.changed}"
     for label, count in sorted(job.related.items()):
-        yield f"  Related {apps.get_model(label)._meta.verbose_name_plural}: {count}"
+        yield f"  Related {_noun(label)}: {count}"
     for reason, count in sorted(job.skipped.items()):
         if count:
             yield f"  Skipped ({reason}): {count}"
@@ -139,6 +139,14 @@ def _footer(report: RunReport) -> str:
         "ok": "Dry run: nothing was changed" if report.dry_run else "Cleanup completed successfully",
     }
     return footers[report.status]
+
+
+def _noun(label: str) -> str:
+    return str(apps.get_model(label)._meta.verbose_name_plural)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _figure(count: int | None, unknown: str = UNKNOWN) -> Any:

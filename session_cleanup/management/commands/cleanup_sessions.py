@@ -12,6 +12,7 @@ from session_cleanup.engine.stopping import stop_on_signals
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.management.refusals import exit_statuses, one_line_refusals
 from session_cleanup.policies import registry
+from session_cleanup.policies.policy import GROUPS
 from session_cleanup.policies.validation import refuse_errors
 from session_cleanup.reporting import json as as_json
 from session_cleanup.reporting import text as as_text
@@ -63,7 +64,7 @@ class Command(BaseCommand):
             metavar="JOB",
             help="Jobs or presets to run. Default: all but weekly and monthly jobs.",
         )
-        add("--type", metavar="GROUP", help=f"Run the jobs of one group: {', '.join(registry.GROUPS)}.")
+        add("--type", metavar="GROUP", help=f"Run the jobs of one group: {', '.join(GROUPS)}.")
         add("--dry-run", action="store_true", help="Show what a run would change. Writes nothing at all.")
         add(
             "--verbose",
@@ -83,11 +84,12 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         with exit_statuses():
             refuse_errors()
+            request = request_from(options)
             if options["list"]:
-                refuse_together("--list", options)
+                refuse_together("--list", options, "database")
                 shown, exit_status = list_jobs(options), 0
             else:
-                report = self.run_or_count(request_from(options), options)
+                report = self.run_or_count(request, options)
                 shown, exit_status = render(report, options), report.exit_status
         self.stdout.write(shown, ending="")
         if exit_status:  # on success return normally, so that call_command() works
@@ -131,8 +133,9 @@ def number(value: Any) -> Any:
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
 
 
-def refuse_together(what: str, options: dict[str, Any]) -> None:
-    given = [f"--{name.replace('_', '-')}" for name in LIMITS if options[name]]
+def refuse_together(what: str, options: dict[str, Any], *more: str) -> None:
+    names = [name for name in (*LIMITS, *more) if options[name] not in (None, False)]
+    given = [f"--{name.replace('_', '-')}" for name in names]
     if given or (options["list"] and options["stats"]):
         raise ConfigurationError(
             f"{what} shows something and runs nothing, so it does not go with "
