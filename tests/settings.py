@@ -1,13 +1,15 @@
 """Settings of the tests. tests.plugins.database has set DATABASE_URL before they are read."""
 
+from typing import Any
+
 import environ
 
 env = environ.Env()
 
 
-def test_database(name: str) -> dict[str, object]:
+def test_database(name: str) -> dict[str, Any]:
     """The database of DATABASE_URL; `name` is added to its name, so that a run has two of them."""
-    database = env.db("DATABASE_URL", default="sqlite:///db.sqlite3")
+    database: dict[str, Any] = env.db("DATABASE_URL", default="sqlite:///db.sqlite3")
     database["NAME"] = f"{database['NAME']}{name}"
     if database["ENGINE"].endswith("sqlite3"):
         # A file: threads and child processes must see the same rows.
