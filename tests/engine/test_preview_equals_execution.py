@@ -146,7 +146,7 @@ def empty() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_a_dry_run_counts_what_the_run_then_does(
     declare: Callable[..., None], run: Callable[..., RunReport], seed: int

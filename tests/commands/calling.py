@@ -1,0 +1,38 @@
+"""The command as Python calls it, with its exit status and what it prints."""
+
+import json
+from io import StringIO
+
+from django.core.management import call_command
+
+JOBS = [
+    "presentations-blank",
+    "collaborative-expired",
+    "after-hours-close",
+    "after-hours-declines",
+    "after-hours-fingerprints",
+    "after-hours-profiles",
+    "after-hours-ended",
+    "housekeeping-history",
+]
+
+
+def call(*arguments):
+    """The exit status and the output."""
+    out = StringIO()
+    try:
+        call_command("cleanup_sessions", *arguments, stdout=out)
+    except SystemExit as left:
+        return left.code, out.getvalue()
+    return 0, out.getvalue()
+
+
+def report_of(*arguments):
+    status, shown = call(*arguments, "--format", "json")
+    report = json.loads(shown)
+    assert report["exit_status"] == status
+    return report
+
+
+def by_name(report):
+    return {job["name"]: job for job in report["jobs"]}

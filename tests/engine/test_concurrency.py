@@ -1,0 +1,391 @@
+"""Other connections at work in the same rows: refreshed, locked, deadlocked, cut off."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, close_old_connections, connection, connections, transaction
+from django.db.models import Q
+
+from session_cleanup.engine import runner
+from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.report import RunRequest
+from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
+from session_cleanup.policies import Aged, Delete, Policy
+from session_cleanup.policies.actions import Effect
+from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
+from tests.testapp.models import Author, Book, Chapter
+
+JOB = "collaborative-expired"
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run():
+    return lambda *jobs, **options: runner.run(RunRequest(jobs=jobs, **options), now=NOW)
+
+
+@pytest.fixture
+def between_finding_and_acting(monkeypatch):
+    """between_finding_and_acting(action): do it once, after a walk has found rows, before the batch."""
+
+    def arrange(action: Callable[[], None]) -> None:
+        step = KeysetWalk.step
+        todo = [action]
+
+        def found_then_changed(self, size):
+            found = step(self, size)
+            if found.keys and todo:
+                todo.pop()()
+            return found
+
+        monkeypatch.setattr(KeysetWalk, "step", found_then_changed)
+
+    return arrange
+
+
+@contextmanager
+def another_connection():
+    """A transaction of another process, open until the block ends."""
+    begin, end, ready = threading.Event(), threading.Event(), threading.Event()
+    work: list[Callable[[], None]] = []
+
+    def live() -> None:
+        try:
+            with transaction.atomic():
+                begin.wait(20)
+                for each in work:
+                    each()
+                ready.set()
+                end.wait(20)
+        finally:
+            ready.set()
+            connections.close_all()
+
+    thread = threading.Thread(target=live)
+    thread.start()
+
+    def do(action: Callable[[], None]) -> None:
+        work.append(action)
+        begin.set()
+        assert ready.wait(20)
+
+    try:
+        yield do
+    finally:
+        begin.set()
+        end.set()
+        thread.join(20)
+        close_old_connections()
+
+
+def lock(row):
+    return lambda: type(row)._base_manager.select_for_update().get(pk=row.pk)
+
+
+def test_a_session_refreshed_between_finding_and_acting_is_kept(run, between_finding_and_acting):
+    row = SessionFactory(expires_at=NOW - SECOND)
+    other = SessionFactory(expires_at=NOW - SECOND)
+    between_finding_and_acting(lambda: Session.objects.filter(pk=row.pk).update(expires_at=NOW + DAY))
+
+    report = run(JOB)
+
+    assert list(Session.objects.active()) == [row]
+    assert report.jobs[0].changed == 1
+    assert not Session.objects.active().contains(other)
+
+
+def test_a_row_refreshed_through_another_table_is_kept(run, declare, between_finding_and_acting):
+    author = Author.objects.create(is_active=False)
+    kept = Book.objects.create(author=author, read_at=NOW - DAY)
+    declare(
+        Policy(
+            name="books-of-the-inactive",
+            model="testapp.Book",
+            where=Q(author__is_active=False),
+            select=Aged("read_at"),
+            action=Delete(),
+        )
+    )
+    between_finding_and_acting(lambda: Author.objects.update(is_active=True))
+
+    report = run("books-of-the-inactive")
+
+    assert list(Book.objects.all()) == [kept]
+    assert report.jobs[0].changed == 0
+
+
+@pytest.mark.postgres
+def test_locked_rows_are_passed_over_and_counted_as_skipped(run, settings):
+    settings.SESSION_CLEANUP_LOCKED_WAIT_MS = 50
+    locked, free = (SessionFactory(expires_at=NOW - SECOND) for _ in range(2))
+    with another_connection() as other:
+        other(lock(locked))
+        report = run(JOB)
+
+    assert list(Session.objects.active()) == [locked]
+    assert not Session.objects.active().contains(free)
+    assert report.jobs[0].end_state == "drained_with_skips"
+    assert report.jobs[0].skipped == {"locked": 1}
+    assert report.exit_status == 0
+
+
+@pytest.mark.postgres
+def test_a_row_that_is_unlocked_in_time_is_waited_for(run, settings):
+    settings.SESSION_CLEANUP_LOCKED_WAIT_MS = 5000
+    row = SessionFactory(expires_at=NOW - SECOND)
+    with another_connection() as other:
+        other(lock(row))
+        done = []
+        thread = threading.Thread(target=lambda: (done.append(run(JOB)), connections.close_all()))
+        thread.start()
+        time.sleep(0.3)
+    thread.join(20)
+
+    assert done[0].jobs[0].changed == 1
+    assert done[0].jobs[0].skipped == {}
+
+
+@pytest.mark.postgres
+def test_a_member_inserted_while_its_session_is_closed_goes_offline_too(run, monkeypatch):
+    """Its deferred foreign key locks the session only at its commit, which is after ours."""
+    row = SessionFactory(expires_at=NOW - SECOND)
+    user = UserFactory()
+    commits_late = ExitStack()
+    act = Batches._act
+
+    def insert_meanwhile(self, due, skipped):
+        other = commits_late.enter_context(another_connection())
+        other(lambda: SessionMember.objects.create(session=row, user=user, is_online=True))
+        return act(self, due, skipped)
+
+    sweep = Batches.sweep
+
+    def committed_by_then(self, keys):
+        commits_late.close()
+        sweep(self, keys)
+
+    monkeypatch.setattr(Batches, "_act", insert_meanwhile)
+    monkeypatch.setattr(Batches, "sweep", committed_by_then)
+    report = run(JOB)
+
+    assert not SessionMember.objects.get().is_online
+    assert report.jobs[0].related == {"session_cleanup.SessionMember": 1}
+    assert JobRun.objects.get().related == {"session_cleanup.SessionMember": 1}
+
+
+@pytest.mark.postgres
+def test_the_sweep_leaves_a_session_alone_that_was_opened_again(run, monkeypatch):
+    row = SessionFactory(expires_at=NOW - SECOND)
+    member = MemberFactory(session=row)
+    sweep = Batches.sweep
+
+    def reopened(self, keys):
+        Session.objects.update(is_active=True, ended_at=None, expires_at=NOW + DAY)
+        SessionMember.objects.update(is_online=True)
+        sweep(self, keys)
+
+    monkeypatch.setattr(Batches, "sweep", reopened)
+    run(JOB)
+
+    member.refresh_from_db()
+    assert member.is_online
+
+
+@pytest.mark.postgres
+def test_a_locked_child_splits_the_batch_and_only_its_parent_is_skipped(run, settings):
+    settings.SESSION_CLEANUP_LOCKED_WAIT_MS = 20
+    settings.SESSION_CLEANUP_RETRIES = 0
+    rows = [SessionFactory(expires_at=NOW - SECOND) for _ in range(4)]
+    members = [MemberFactory(session=row) for row in rows]
+    with another_connection() as other:
+        other(lock(members[2]))
+        report = run(JOB)
+
+    assert list(Session.objects.active()) == [rows[2]]
+    assert report.jobs[0].changed == 3
+    assert report.jobs[0].related == {"session_cleanup.SessionMember": 3}
+    assert report.jobs[0].skipped == {"locked": 1}
+
+
+@pytest.mark.postgres
+def test_a_deadlock_is_survived(run, settings):
+    """The adversary locks a member first and its session then; we lock the session first."""
+    settings.SESSION_CLEANUP_LOCK_TIMEOUT_MS = 5000
+    row = SessionFactory(expires_at=NOW - SECOND)
+    member = MemberFactory(session=row)
+    entered = threading.Event()
+    apply = Batches._judge
+
+    def judge(self, locked):
+        entered.set()
+        time.sleep(0.3)
+        return apply(self, locked)
+
+    def adversary() -> None:
+        try:
+            with suppress(OperationalError), transaction.atomic():  # one of us two is the victim
+                lock(member)()
+                entered.wait(5)
+                lock(row)()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=adversary)
+    thread.start()
+    time.sleep(0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Batches, "_judge", judge)
+        report = run(JOB)
+    thread.join(20)
+
+    assert report.jobs[0].error is None
+    assert report.jobs[0].changed == 1
+    assert not SessionMember.objects.get().is_online
+
+
+@pytest.mark.postgres
+def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatch):
+    for _ in range(3):
+        MemberFactory(session__expires_at=NOW - SECOND)
+    act = Batches._act
+    cut = []
+
+    def cut_once(self, due, skipped):
+        totals = act(self, due, skipped)
+        if not cut:
+            cut.append(True)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return totals
+
+    monkeypatch.setattr(Batches, "_act", cut_once)
+    report = run(JOB, batch_size=2)
+
+    assert cut
+    assert report.jobs[0].error is None
+    assert report.jobs[0].changed == 3 == JobRun.objects.get().changed
+    assert not Session.objects.active().filter(expires_at__lt=NOW).exists()
+
+
+@pytest.mark.postgres
+def test_a_commit_whose_answer_is_lost_is_not_counted_twice(run, monkeypatch):
+    for _ in range(3):
+        SessionFactory(expires_at=NOW - SECOND)
+    batch = Batches.run
+    lost = []
+
+    def committed_but_cut(self, keys, position, **options):
+        locked = batch(self, keys, position, **options)
+        if not lost:
+            lost.append(self.totals)
+            self.totals = type(self.totals)()  # as if the answer had never come
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return locked
+
+    monkeypatch.setattr(Batches, "run", committed_but_cut)
+    report = run(JOB, batch_size=2)
+
+    assert lost
+    assert report.jobs[0].changed == 3
+    assert JobRun.objects.get().changed == 3
+
+
+def test_a_zombie_whose_lease_was_taken_over_cannot_commit(run, between_finding_and_acting):
+    row = SessionFactory(expires_at=NOW - SECOND)
+
+    def another_took_over() -> None:
+        CleanupLease.objects.update(token="00000000-0000-0000-0000-000000000001")
+
+    between_finding_and_acting(another_took_over)
+
+    report = run(JOB)
+
+    row.refresh_from_db()
+    assert row.is_active
+    assert (report.jobs[0].end_state, report.exit_status) == ("lease_lost", 1)
+    assert "SESSION_CLEANUP_LEASE_SECONDS" in report.jobs[0].error
+    assert str(CleanupLease.objects.get().token).endswith("1")
+
+
+def test_a_lease_that_ended_unnoticed_cannot_commit_either(run, between_finding_and_acting):
+    row = SessionFactory(expires_at=NOW - SECOND)
+    between_finding_and_acting(lambda: CleanupLease.objects.update(expires_at=NOW - timedelta(days=400)))
+
+    report = run(JOB)
+
+    row.refresh_from_db()
+    assert row.is_active
+    assert report.jobs[0].end_state == "lease_lost"
+
+
+def test_batches_refuse_to_be_part_of_a_larger_transaction(run):
+    SessionFactory(expires_at=NOW - SECOND)
+
+    with transaction.atomic():
+        report = run(JOB)
+
+    assert report.exit_status == 1
+    assert "durable" in report.jobs[0].error
+    assert Session.objects.active().count() == 1
+
+
+def test_a_foreign_key_that_is_checked_at_the_end_fails_inside_the_batch(run, declare):
+    """DO_NOTHING with a deferred constraint: the batch is rolled back and the job says so."""
+    book = Book.objects.create(read_at=NOW - DAY)
+    Chapter.objects.create(book=book)
+    declare(Policy(name="old-books", model="testapp.Book", select=Aged("read_at"), action=RawDelete()))
+
+    report = run("old-books")
+
+    assert report.jobs[0].end_state == "failed"
+    assert "IntegrityError" in report.jobs[0].error
+    assert list(Book.objects.all()) == [book]
+
+
+class RawDelete(Delete):
+    def apply(self, rows, claims):
+        rows._raw_delete(rows.db)
+        return Effect(1)
+
+
+@pytest.mark.postgres
+def test_batches_are_read_committed_whatever_the_connection_says(run, between_finding_and_acting):
+    row = SessionFactory(expires_at=NOW - SECOND)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    try:
+        between_finding_and_acting(lambda: Session.objects.filter(pk=row.pk).update(title="new"))
+        report = run(JOB)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET default_transaction_isolation")
+
+    assert report.jobs[0].changed == 1
+
+
+@pytest.mark.postgres
+def test_a_batch_bounds_its_lock_waits_and_statements_and_leaves_no_trace(run, monkeypatch):
+    SessionFactory(expires_at=NOW - SECOND)
+    seen = []
+    act = Batches._act
+
+    def look(self, due, skipped):
+        with connection.cursor() as cursor:
+            for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+                cursor.execute(f"SHOW {name}")
+                seen.append(cursor.fetchone()[0])
+        return act(self, due, skipped)
+
+    monkeypatch.setattr(Batches, "_act", look)
+    run(JOB)
+
+    assert seen == ["15ms", "20s", "20s"]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone()[0] == "0"

@@ -1,0 +1,163 @@
+"""Each index is the one that a shipped policy's own query uses, on a filled and analysed table."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.models import (
+    CleanupRun,
+    DeviceFingerprint,
+    Session,
+    SessionDecline,
+    SessionProfile,
+)
+from session_cleanup.policies import registry
+from session_cleanup.policies.claims import Claims
+from tests.factories import NOW
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+# What models/sessions.py and models/history.py name beside each index.
+INDEX_OF = {
+    "presentations-blank": "idx_sessions_blank_cleanup",
+    "collaborative-expired": "idx_sessions_expired",
+    "after-hours-close": "idx_sessions_open_expired",
+    "after-hours-declines": "idx_declines_last",
+    "after-hours-fingerprints": "idx_fingerprints_session",
+    "after-hours-profiles": "idx_profiles_user",
+    "after-hours-ended": "idx_sessions_ended",
+    "housekeeping-history": "started_at",
+}
+ROWS = 60_000
+
+# All five kinds, a year of them; n % 5 is the kind. Of each kind most rows are over and done with,
+# some are alive, and about one in a hundred is due.
+SESSIONS = f"""
+INSERT INTO session_cleanup_session
+    (uid, kind, title, holder_type, is_active, created_at, updated_at, last_activity_at, expires_at,
+     ended_at, end_reason, has_blank_presentation, has_topic, has_user_content, settings)
+SELECT gen_random_uuid(),
+    (ARRAY['presentation', 'collaborative', 'after_hours', 'browser', 'recurring'])[1 + n %% 5],
+    'Session ' || n, '', NOT over, made, made, made,
+    CASE WHEN due THEN %(now)s - interval '1 hour' WHEN over THEN made + interval '7 days'
+         ELSE %(now)s + interval '3 days' END,
+    CASE WHEN over THEN made + interval '7 days' END, '',
+    n %% 5 = 0, n %% 5 = 0 AND NOT due, false, '{{}}'
+FROM (
+    SELECT n, n / 5 %% 100 = 0 AS due, n / 5 %% 100 > 20 AS over,
+        %(now)s - interval '1 year' * (n::float / {ROWS}) AS made
+    FROM generate_series(1, {ROWS}) n
+) AS generated
+"""
+USERS = """
+INSERT INTO auth_user
+    (username, password, first_name, last_name, email, is_superuser, is_staff, is_active, date_joined)
+SELECT 'user' || n, '', '', '', '', false, false, true, %(now)s FROM generate_series(1, 150000) n
+"""
+# One in a hundred refers to a row that is gone. More than a few of a walk's windows, of 20,000 rows.
+FINGERPRINTS = """
+INSERT INTO session_cleanup_devicefingerprint (session_id, digest, platform, created_at)
+SELECT CASE WHEN n %% 100 = 0 THEN -n ELSE (SELECT min(id) FROM session_cleanup_session) + n / 3 END,
+    'digest', '', %(now)s FROM generate_series(1, 150000) n
+"""
+PROFILES = """
+INSERT INTO session_cleanup_sessionprofile (user_id, display_name, created_at)
+SELECT CASE WHEN n %% 100 = 0 THEN -n ELSE (SELECT min(id) FROM auth_user) + n END,
+    'Name', %(now)s FROM generate_series(1, 149000) n
+"""
+DECLINES = """
+INSERT INTO session_cleanup_sessiondecline
+    (decliner_id, declined_id, count, created_at, last_declined_at)
+SELECT first + n, first + n + 1, 1, %(now)s - interval '90 days',
+    %(now)s - interval '7 days 2 hours' * (n::float / 28000)
+FROM generate_series(1, 28000) n, (SELECT min(id) AS first FROM auth_user) AS users
+"""
+RUNS = """
+INSERT INTO session_cleanup_cleanuprun
+    (status, trigger, actor, host, pid, options, started_at)
+SELECT 'ok', 'command', '', 'web-1', 1, '{}', %(now)s - interval '91 days' * (n::float / 30000)
+FROM generate_series(1, 30000) n
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(django_db_setup, django_db_blocker):
+    """Tables as they are in a project that has been running for a year; removed at the end."""
+    models = [Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun]
+    tables = ", ".join(f'"{model._meta.db_table}"' for model in models)
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS):
+            cursor.execute(fill, {"now": NOW})
+        cursor.execute(f"ANALYZE {tables}, auth_user")
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables}, auth_user CASCADE")
+
+
+def queries_of(job):
+    """The very statements of the first two steps of a walk."""
+    [policy] = registry.select([job])
+    walk = KeysetWalk(policy, Claims("default", NOW))
+    with CaptureQueriesContext(connection) as captured:
+        walk.position = walk.step(100).end
+        walk.step(100)
+    assert walk.position is not None
+    return [query["sql"] for query in captured]
+
+
+def plan_of(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql.replace('%', '%%')}", [])
+        found = cursor.fetchone()[0]
+    return (found if isinstance(found, list) else json.loads(found))[0]["Plan"]
+
+
+def nodes_of(plan):
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes_of(child)
+
+
+def scans_of(sql, table):
+    """The kinds of the nodes that read `table`, and the indexes that the whole statement reads."""
+    nodes = list(nodes_of(plan_of(sql)))
+    kinds = {node["Node Type"] for node in nodes if node.get("Relation Name") == table}
+    return kinds, {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+def test_every_shipped_job_is_looked_at_here():
+    assert [job.name for job in registry.jobs()] == list(INDEX_OF)
+
+
+@pytest.mark.parametrize(("job", "index"), INDEX_OF.items())
+def test_the_walk_reads_its_table_by_the_index_named_for_it(filled, db, job, index):
+    [policy] = registry.select([job])
+    for sql in queries_of(job):
+        kinds, used = scans_of(sql, policy.get_model()._meta.db_table)
+
+        assert kinds, sql
+        assert "Seq Scan" not in kinds, sql
+        assert any(index in name for name in used), (used, sql)
+
+
+@pytest.mark.parametrize("job", [job for job in INDEX_OF if not job.endswith(("prints", "files"))])
+def test_a_walk_by_age_stops_after_the_rows_it_wants(filled, db, job):
+    """It sorts nothing but rows of one moment by their keys; a search for orphans has its window."""
+    for sql in queries_of(job):
+        assert not [node for node in nodes_of(plan_of(sql)) if node["Node Type"] == "Sort"], sql
+
+
+@pytest.mark.parametrize("model", [Session, DeviceFingerprint, SessionProfile, SessionDecline])
+def test_no_index_is_there_that_no_policy_uses(model):
+    assert {index.name for index in model._meta.indexes} <= set(INDEX_OF.values())
+
+
+def test_the_rows_of_this_test_are_due_in_a_realistic_share(filled, db):
+    for job in registry.jobs():
+        claims = Claims("default", NOW)
+        share = job.matching(claims).count() / job.get_model()._base_manager.count()
+
+        assert 0.001 < share < 0.25, (job.name, share)

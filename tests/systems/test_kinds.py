@@ -1,0 +1,69 @@
+"""All five kinds lie in one table; each job keeps to its own."""
+
+import pytest
+
+from session_cleanup.models import Session, SessionMember
+from session_cleanup.models.sessions import BLANK
+from session_cleanup.policies import registry
+from tests.factories import DAY, NOW, MemberFactory, SessionFactory
+
+KIND_OF = {
+    "presentations-blank": "presentation",
+    "collaborative-expired": "collaborative",
+    "after-hours-close": "after_hours",
+    "after-hours-ended": "after_hours",
+}
+LONG_AGO = NOW - 400 * DAY
+DUE_FOR_EVERYTHING = {
+    "has_blank_presentation": True,
+    "created_at": LONG_AGO,
+    "expires_at": LONG_AGO,
+    "last_activity_at": LONG_AGO,
+    "starts_at": LONG_AGO,
+}
+
+
+@pytest.fixture
+def all_kinds(db):
+    for kind in Session.Kind.values:
+        session = SessionFactory(kind=kind, **DUE_FOR_EVERYTHING)
+        MemberFactory(session=session)
+        SessionFactory(kind=kind, is_active=False, ended_at=LONG_AGO, **DUE_FOR_EVERYTHING)
+
+
+def rows_of_other_kinds(kind=None):
+    members = SessionMember.objects.exclude(session__kind=kind)
+    sessions = Session.objects.exclude(kind=kind)
+    return [*sessions.order_by("pk").values(), *members.order_by("pk").values()]
+
+
+@pytest.mark.parametrize("job", KIND_OF)
+def test_no_job_touches_another_kind(all_kinds, run, job):
+    others = rows_of_other_kinds(KIND_OF[job])
+
+    report = run(job)
+
+    assert report.jobs[0].changed > 0
+    assert rows_of_other_kinds(KIND_OF[job]) == others
+
+
+def test_no_run_of_all_jobs_touches_a_kind_that_has_none(all_kinds, run):
+    kinds = ["browser", "recurring"]
+    before = list(Session.objects.filter(kind__in=kinds).order_by("pk").values())
+
+    run()
+
+    assert list(Session.objects.filter(kind__in=kinds).order_by("pk").values()) == before
+    assert len(before) == 4
+
+
+def test_every_job_on_sessions_is_looked_at_here():
+    """A new job is to be added to KIND_OF."""
+    jobs = [job.name for job in registry.jobs() if job.model == "session_cleanup.Session"]
+
+    assert jobs == list(KIND_OF)
+
+
+def test_only_presentations_are_asked_for_by_blank(all_kinds):
+    assert Session.objects.filter(BLANK).count() == 10
+    assert set(Session.objects.blank().values_list("kind", flat=True)) == {"presentation"}
