@@ -45,7 +45,7 @@ class whole_number:
             return None
         if type(value) is int and self.low <= value <= self.high:
             return None
-        unless = f", or None for {self.none}" if self.none else ""
+        unless = f", or None {self.none}" if self.none else ""
         return f"must be a whole number from {self.low} to {self.high}{unless}"
 
 
@@ -87,7 +87,7 @@ class Conf:
     # Days a decline is kept, counted from its last date.
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.
-    ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="for ever"))
+    ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="to keep them for ever"))
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
 
