@@ -65,7 +65,7 @@ migrations-check: $(VENV)/dev ## no model change without its migration
 	env DEBUG=true $(MANAGE) makemigrations --check --dry-run
 
 package-check: $(VENV)/dev ## build the distribution, look into it, install and import it
-	$(PYTEST) -m packaging tests/test_packaging.py
+	$(PYTEST) -m packaging tests/test_packaging.py tests/test_new_project.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) build dist demo.sqlite3 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

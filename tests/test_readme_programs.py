@@ -1,4 +1,4 @@
-"""The README's programs, SQL and grants do what it says of them."""
+"""The README's programs, SQL, grants and messages are as it says."""
 
 import re
 
@@ -29,6 +29,7 @@ from tests.factories import (
 from tests.testapp.models import Ticket
 
 EXAMPLE = readme.ROOT / "example_project"
+PACKAGE = readme.ROOT / "session_cleanup"
 
 
 # Programs.
@@ -204,3 +205,20 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings):
         assert run_as_cleanup() == 0  # so nothing but the grants made the difference
     finally:
         registry._registered[:] = before
+
+
+# Messages.
+
+OUR_MESSAGES = [
+    "does not answer",
+    "lacks something that this run needs",
+    "is being run by",
+    "cleanup is disabled",
+    "cleanup finished run=",
+]
+
+
+@pytest.mark.parametrize("message", OUR_MESSAGES)
+def test_the_messages_it_explains_are_those_of_the_code(message):
+    assert message in readme.TEXT
+    assert any(message in path.read_text() for path in PACKAGE.rglob("*.py"))

@@ -24,7 +24,7 @@ from session_cleanup.engine.footprint import HELD, PROTECTED, claim_in_run, foot
 from session_cleanup.engine.leases import Lease
 from session_cleanup.models import Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.policy import Policy
 
 
@@ -126,7 +126,8 @@ class Batches:
         self.left_alone.clear()
 
     def _rows(self, keys: list[Any]) -> QuerySet[Any]:
-        return self.policy.get_model()._base_manager.using(self.claims.using).filter(pk__in=keys)
+        rows = concrete(self.policy.get_model())._base_manager.using(self.claims.using)
+        return rows.filter(pk__in=keys)
 
     def _lock(self, keys: list[Any], *, skip_locked: bool) -> list[Any]:
         """Lock the rows and return the keys of those that we got, in order of key: no deadlock among us."""

@@ -23,6 +23,7 @@ class Trouble(Enum):
     """Database errors that a run can do something about."""
 
     LOCKED = "a lock was not to be had, or a deadlock was broken up"
+    BUSY = "another process was writing to the SQLite file for too long"
     TOO_SLOW = "a statement took longer than it may"
     LOST = "the connection to the database was lost"
 
@@ -93,8 +94,10 @@ def trouble(error: DatabaseError | InterfaceError, using: str) -> Trouble | None
     """What kind of trouble this is; None for an error that trying again cannot cure."""
     state = getattr(error.__cause__, "sqlstate", None)
     failed = isinstance(error, OperationalError | InterfaceError)
-    if state in LOCK_STATES or (failed and "is locked" in str(error)):
+    if state in LOCK_STATES:
         return Trouble.LOCKED
+    if connections[using].vendor == "sqlite" and failed and "is locked" in str(error):
+        return Trouble.BUSY
     if state in TIMEOUT_STATES or (failed and str(error) == "interrupted"):
         return Trouble.TOO_SLOW
     # An error without a state is the driver's own: the server did not answer any more. By now Django

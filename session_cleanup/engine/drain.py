@@ -8,7 +8,7 @@ skipped. An error that none of this cures ends the job as failed, with all earli
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
@@ -52,6 +52,7 @@ class Drain:
         again = isinstance(policy.action, Delete) and cascades.frees_itself(policy.get_model())
         while True:
             before = self.batches.totals.changed
+            self.passed_over.clear()
             if end := self._walk():
                 return end
             changed = self.batches.totals.changed > before
@@ -64,12 +65,22 @@ class Drain:
         while True:
             if end := self.pace.over():
                 return end
-            found = walk.step(self.pace.next_size(self.batches.totals.changed) or 1)
+            found = self._find(walk)
             if found.keys and (end := self._act(found, walk)):
                 return end
             if found.last:
                 return None
             walk.position = found.end
+
+    def _find(self, walk: KeysetWalk) -> Slice:
+        while True:
+            try:
+                found = walk.step(self.pace.next_size(self.batches.totals.changed) or 1)
+            except (DatabaseError, InterfaceError) as error:
+                self._in_trouble([], error)
+            else:
+                self.attempts = 0
+                return found
 
     def _act(self, found: Slice, walk: KeysetWalk) -> EndState | None:
         """Run the slice in batches, ever smaller ones where there is trouble."""
@@ -116,12 +127,30 @@ class Drain:
         return isinstance(action, Update) and bool(action.related) and not one_writer
 
     def _sweep(self) -> None:
-        for keys in batched(self.to_sweep, self.pace.max_size):
-            self.batches.sweep(keys)
-        self.to_sweep.clear()
+        """Look once more at the related rows of what was changed, until that is done or given up."""
+        parts, self.to_sweep = deque([self.to_sweep]), []
+        while parts:
+            keys = parts.popleft()
+            if len(keys) > self.pace.size:
+                parts.appendleft(keys[self.pace.size :])
+                keys = keys[: self.pace.size]
+            try:
+                if keys:
+                    self.batches.sweep(keys)
+            except (DatabaseError, InterfaceError) as error:
+                parts.extendleft(reversed(self._in_trouble(keys, error, self._give_up)))
 
-    def _in_trouble(self, keys: list[Any], error: DatabaseError | InterfaceError) -> list[list[Any]]:
-        """What to try next for a batch that failed; raises the error when nothing is left to try."""
+    def _in_trouble(
+        self,
+        keys: list[Any],
+        error: DatabaseError | InterfaceError,
+        leave: Callable[[list[Any]], None] | None = None,
+    ) -> list[list[Any]]:
+        """What to try next for a batch that failed; raises the error when nothing is left to try.
+
+        `leave` is told of a row whose lock cannot be had. Without keys it is a search that failed, to be
+        tried again as it is.
+        """
         using = self.batches.claims.using
         kind = trouble(error, using)
         logger.warning(
@@ -135,16 +164,19 @@ class Drain:
             return _halves(keys)
         self.attempts += 1
         if self.attempts > conf.RETRIES or kind is Trouble.TOO_SLOW:
-            if kind is not Trouble.LOCKED:
+            if kind is not Trouble.LOCKED or not keys:
                 raise error
             self.attempts = 0
-            self._pass_over(keys)
+            (leave or self._pass_over)(keys)
             return []
         self.pace.back_off(self.attempts)
         if kind is Trouble.LOST:
             connections[using].close()
             self.batches.reload()  # the batch may have committed before the connection went
         return [keys]
+
+    def _give_up(self, keys: list[Any]) -> None:
+        self.batches.skip("locked", len(keys))
 
     def _pass_over(self, keys: list[Any]) -> None:
         room = max(REMEMBERED - len(self.passed_over), 0)
@@ -154,6 +186,8 @@ class Drain:
 
     def _wait_for_locked(self) -> EndState | None:
         deadline = time.monotonic() + conf.LOCKED_WAIT_MS / 1000
+        # No single wait may outlast a statement or the lease.
+        longest = min(conf.STATEMENT_TIMEOUT_MS // 2, conf.LEASE_SECONDS * 1000 // 3)
         for key in self.passed_over:
             if end := self.pace.over():
                 return end
@@ -161,7 +195,7 @@ class Drain:
                 return EndState.CAPPED
             left_ms = int((deadline - time.monotonic()) * 1000)
             try:
-                due, _ = self.batches.run([key], None, wait_ms=max(left_ms, 1))
+                due, _ = self.batches.run([key], None, wait_ms=max(min(left_ms, longest), 1))
             except Refused as refused:
                 self.batches.skip(refused.skip)
             except (DatabaseError, InterfaceError) as error:
@@ -171,10 +205,6 @@ class Drain:
             else:
                 self._changed(due)
         return None
-
-
-def batched(keys: list[Any], size: int) -> Iterator[list[Any]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def _halves(keys: list[Any]) -> list[list[Any]]:

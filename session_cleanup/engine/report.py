@@ -111,6 +111,7 @@ class JobReport:
     error: str | None = None
     age_option: str | None = None  # the option that replaced the age, if one did
     age: timedelta | None = None
+    clock: str | None = None  # the column that the age is counted from
     rows: list[ListedRow] = field(default_factory=list)
     more_rows: int = 0
     counter: str = ""  # its name in the log line of a run

@@ -86,6 +86,13 @@ def _settings() -> Iterator[Problem]:
                 f"SESSION_CLEANUP_PRESETS names {name!r}, which is no preset.{did_you_mean(name, PRESETS)}",
                 f"The presets are {', '.join(PRESETS)}.",
             )
+    if conf.STATEMENT_TIMEOUT_MS > conf.LEASE_SECONDS * 1000:
+        yield Problem(
+            "E001",
+            f"SESSION_CLEANUP_STATEMENT_TIMEOUT_MS is {conf.STATEMENT_TIMEOUT_MS}, longer than "
+            f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}): a statement could outlast the lease.",
+            "Lower the one, or raise the other.",
+        )
     if conf.PAUSE_MS * 3 > conf.LEASE_SECONDS * 1000:
         yield Problem(
             "E001",

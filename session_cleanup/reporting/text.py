@@ -83,9 +83,10 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
         shown.append(f"id {row.key}")
         if isinstance(row.clock, datetime):
             clock = row.clock if row.clock.tzinfo else row.clock.astimezone()
-            shown.append(f"{(now - clock) / timedelta(days=1):.1f} days past {iso(clock)}")
+            days = (now - clock) / timedelta(days=1)
+            shown.append(f"{job.clock} {iso(clock)} ({days:.1f} days ago)")
         elif row.clock is not None:
-            shown.append(f"{row.clock}")
+            shown.append(f"{job.clock} {row.clock}")
         yield f"  - {', '.join(shown)}"
     if job.more_rows:
         yield f"  … and {job.more_rows} more"

@@ -18,7 +18,7 @@ from tests.factories import UserFactory
 
 JOB = "collaborative-expired"
 KILLS = int(os.environ.get("FAULT_RUNS", "15"))  # FAULT_RUNS=200: the long form
-LEASE_SECONDS = 5
+LEASE = {"LEASE_SECONDS": 5, "STATEMENT_TIMEOUT_MS": 2000}
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fault]
 
@@ -79,13 +79,13 @@ def test_killed_at_random_moments_every_due_row_is_changed_exactly_once(changes)
     expired = set(Session.objects.filter(expires_at__lt=timezone.now()).values_list("pk", flat=True))
     killed = 0
     for _ in range(KILLS):
-        child = start(JOB, BATCH_SIZE=7, PAUSE_MS=2, LEASE_SECONDS=LEASE_SECONDS)
+        child = start(JOB, BATCH_SIZE=7, PAUSE_MS=2, **LEASE)
         time.sleep(random.uniform(0.4, 1.4))
         child.kill()
         child.communicate()
         killed += child.returncode == -signal.SIGKILL
         lease_time_passes()
-    last = start(JOB, LEASE_SECONDS=LEASE_SECONDS)
+    last = start(JOB, **LEASE)
     last.communicate(timeout=60)
 
     assert last.returncode == 0

@@ -20,9 +20,7 @@ MINUTE = 60 * SECOND
 
 
 def quiet_for(quiet, **values):
-    return SessionFactory(
-        **{"last_activity_at": NOW - quiet, "expires_at": NOW - quiet + 7 * DAY, **values}
-    )
+    return SessionFactory(**{"last_activity_at": NOW - quiet, "expires_at": NOW - quiet + 7 * DAY, **values})
 
 
 def test_touch_moves_activity_and_expiry_forward(db):

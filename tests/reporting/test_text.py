@@ -126,13 +126,13 @@ def test_a_listed_row_shows_its_columns_key_age_and_clock():
         ListedRow(9, (NOW - DAY).date(), {"title": "", "owner": None}),
     ]
 
-    lines = shown(job(rows=rows, more_rows=12))
+    lines = shown(job(rows=rows, more_rows=12, clock="expires_at"))
 
     assert (
         "Due for presentations-blank:\n"
-        "  - Pairing, id 7, 1.5 days past 2026-01-02T18:00:00.123456Z\n"
+        "  - Pairing, id 7, expires_at 2026-01-02T18:00:00.123456Z (1.5 days ago)\n"
         "  - id key\n"
-        "  - id 9, 2026-01-03\n"
+        "  - id 9, expires_at 2026-01-03\n"
         "  … and 12 more\n"
     ) in lines
 
@@ -141,12 +141,16 @@ def test_a_listed_clock_of_a_project_without_time_zones(settings):
     settings.USE_TZ = False
     rows = [ListedRow(7, datetime(2026, 1, 3, 6, 0, 0, 123456), {})]
 
-    assert "id 7, 1.0 days past 2026-01-03T06:00:00.123456Z" in shown(job(rows=rows))
+    assert "id 7, expires_at 2026-01-03T06:00:00.123456Z (1.0 days ago)" in shown(
+        job(rows=rows, clock="expires_at")
+    )
 
 
 def test_figures_that_are_not_known_are_not_zero():
     ages = {"<1h": 3, ">1h": None}
-    stats = {"presentations": Statistics("session_cleanup.Session", total=None, due=2, orphaned=None, by_age=ages)}
+    stats = {
+        "presentations": Statistics("session_cleanup.Session", total=None, due=2, orphaned=None, by_age=ages)
+    }
 
     lines = shown(job(), verbose=True, stats=stats)
 

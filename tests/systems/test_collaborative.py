@@ -124,7 +124,7 @@ def test_verbose_lists_title_id_age_and_expiry(run):
 
     shown = text.render(run(JOB, dry_run=True, list_rows=50))
 
-    line = f"  - Pairing, id {session.pk}, 1.5 days past 2026-01-02T18:00:00.123456Z\n"
+    line = f"  - Pairing, id {session.pk}, expires_at 2026-01-02T18:00:00.123456Z (1.5 days ago)\n"
     assert line in shown
 
 

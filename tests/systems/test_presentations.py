@@ -97,15 +97,13 @@ def test_what_belongs_to_a_deleted_session_goes_with_it_and_is_counted(run):
 
 
 def test_content_typed_without_a_topic_keeps_the_deck(run):
-    session = PresentationFactory(created_at=OLD)
-    session.mark_content()
+    PresentationFactory(created_at=OLD).mark_content()
 
     assert run(JOB).jobs[0].changed == 0
 
 
 def test_a_topic_keeps_the_deck(run):
-    session = PresentationFactory(created_at=OLD)
-    session.give_topic()
+    PresentationFactory(created_at=OLD).give_topic()
 
     assert run(JOB).jobs[0].changed == 0
 

@@ -8,6 +8,7 @@ from django.db import models
 class Author(models.Model):
     name = models.CharField(max_length=50, blank=True)
     is_active = models.BooleanField(default=True)
+    seen_at = models.DateTimeField(null=True, db_index=True)
 
 
 class Tag(models.Model):

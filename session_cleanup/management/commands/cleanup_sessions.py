@@ -83,7 +83,6 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         with exit_statuses():
-            refuse_errors()
             request = request_from(options)
             if options["list"]:
                 refuse_together("--list", options, "database")
@@ -104,6 +103,7 @@ class Command(BaseCommand):
 
 
 def list_jobs(options: dict[str, Any]) -> str:
+    refuse_errors()
     chosen = bool(options["jobs"] or options["type"])
     jobs = registry.select(options["jobs"], options["type"]) if chosen else registry.jobs()
     schedules = {job.name: schedule_of(job) for job in jobs}

@@ -1,0 +1,122 @@
+"""The plan of a run: its jobs in their order, with what each is given. Whatever can be refused is, here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections, router
+
+from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.footprint import to_remember
+from session_cleanup.engine.report import JobReport, RunRequest, sentence
+from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
+from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.policies import registry
+from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.validation import refuse_errors
+
+FORBIDDEN = "42501"  # SQLSTATE: insufficient privilege
+
+
+@dataclass
+class Plan:
+    """The jobs of a run in their order, each with its claims and the report that it fills in."""
+
+    now: datetime
+    history: str  # the alias of the history
+    policies: list[Policy]
+    claims: dict[str, Claims]  # by job; jobs in one database share them
+    reports: list[JobReport]
+    run_id: int | None = None
+
+    @classmethod
+    def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
+        refuse_errors()
+        policies = with_age(registry.select(request.jobs, request.group), request.age)
+        if request.database is not None and request.database not in connections:
+            raise ConfigurationError(
+                f"There is no database {request.database!r}."
+                f"{registry.did_you_mean(request.database, connections)} "
+                f"DATABASES has {', '.join(connections)}."
+            )
+        history = router.db_for_write(CleanupRun)
+        aliases = {policy.name: request.database or policy.get_database() for policy in policies}
+        check_tables(history, [CleanupRun, JobRun])
+        for using in set(aliases.values()):
+            here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
+            check_tables(using, [CleanupLease, Hold, Claim, *here])
+        now = now or database_clock(aliases[policies[0].name])
+        shared = {using: Claims(using, now) for using in aliases.values()}
+        return cls(
+            now=now,
+            history=history,
+            policies=policies,
+            claims={name: shared[using] for name, using in aliases.items()},
+            reports=[_blank_report(policy, aliases[policy.name], now, request) for policy in policies],
+        )
+
+    def remembered(self, policy: Policy) -> set[Any]:
+        later = self.policies[self.policies.index(policy) + 1 :]
+        here = self.claims[policy.name]
+        return to_remember(policy, [each for each in later if self.claims[each.name] is here])
+
+
+def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
+    """The policies, those that take the given age option with that age."""
+    if age is None:
+        return list(policies)
+    option, older_than = age
+    if not any(policy.age_option == option for policy in policies):
+        names = ", ".join(policy.name for policy in policies)
+        raise ConfigurationError(
+            f"None of the jobs of this run ({names}) takes --{option}. Leave it out, or name a job whose "
+            f'policy says age_option="{option}".'
+        )
+    return [policy.aged(older_than) if policy.age_option == option else policy for policy in policies]
+
+
+def check_tables(using: str, models: Sequence[Any]) -> None:
+    """One statement that fails when the database is down or one of the tables is missing."""
+    connection = connections[using]
+    tables = sorted({model._meta.db_table for model in models})
+    probes = ", ".join(f"(SELECT 1 FROM {connection.ops.quote_name(table)} LIMIT 0)" for table in tables)
+    try:
+        connection.ensure_connection()
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(
+            f"The database {using!r} does not answer: {sentence(error)} Nothing was touched."
+        ) from error
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {probes}")
+    except (ProgrammingError, OperationalError) as error:
+        said = sentence(type(error)(str(error).splitlines()[0]))
+        if getattr(error.__cause__, "sqlstate", None) == FORBIDDEN:
+            cure = "Grant this role what the README names under Grants."
+        else:
+            cure = f"Run: python manage.py migrate --database {using}"
+        raise ConfigurationError(
+            f"The database {using!r} lacks something that this run needs: {said} {cure}"
+        ) from error
+
+
+def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest) -> JobReport:
+    replaced = request.age is not None and policy.age_option == request.age[0]
+    return JobReport(
+        name=policy.name,
+        model=policy.get_model()._meta.label,
+        database=using,
+        group=policy.group,
+        action=policy.action.name,
+        cutoff=policy.select.cutoff(now),
+        walk=KeysetWalk.name,
+        age_option=policy.age_option if replaced else None,
+        age=policy.age,
+        clock=policy.select.column if policy.age is not None else None,
+        counter=policy.log_counter,
+        verb=policy.action.verb,
+        preset=policy.preset,
+    )
