@@ -43,7 +43,8 @@ demo: $(VENV)/demo ## the example project: demo data, a dry run, a real run, the
 	@echo "  $(MANAGE) createsuperuser"
 	@echo "  $(MANAGE) runserver"
 
-test: test-sqlite test-postgres ## the whole suite, on SQLite and on PostgreSQL
+test: $(VENV)/dev ## the whole suite, on SQLite and on PostgreSQL, side by side
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-sqlite test-postgres
 
 test-sqlite: $(VENV)/dev ## the suite on SQLite
 	TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
