@@ -62,8 +62,19 @@ class Update(Action):
     verb: ClassVar[str] = "updated"
 
     def __post_init__(self) -> None:
+        mappings = [self.values, self.related]
+        if isinstance(self.related, Mapping):
+            mappings += self.related.values()
+        if not all(isinstance(each, Mapping) for each in mappings):
+            raise PolicyError(f"{self!r}: give dicts of column to value, such as {{'is_online': False}}.")
         if not self.values or any(not values for values in self.related.values()):
             raise PolicyError(f"{self!r} sets nothing. Name at least one column and its new value.")
+        for relation, values in self.related.items():
+            if not _constants(values):
+                raise PolicyError(
+                    f"{self!r} sets nothing constant on {relation!r}, so a row already done could not be "
+                    "told from one to be done. Set one column there to a constant."
+                )
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         related = self.apply_related(rows, claims)

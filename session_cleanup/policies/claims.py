@@ -5,13 +5,32 @@ rows from here, before it ranks or compares them, so that a preview (where nothi
 and a run (where it has) ask the same question and get the same answer.
 """
 
-from collections import defaultdict
+import json
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, Lookup, Model, QuerySet
 
 from session_cleanup.models import Hold
+from session_cleanup.models.history import plain
+
+
+class AmongKeys(Lookup):
+    """pk among many keys, sent as one value: an array on PostgreSQL, JSON on SQLite."""
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        left, params = compiler.compile(self.lhs)
+        field = plain(self.lhs.output_field)
+        keys = [field.get_db_prep_value(key, connection) for key in self.rhs]
+        if connection.vendor == "postgresql":
+            kind = field.rel_db_type(connection)
+            return f"{left} = ANY(%s::{kind}[])", [*params, keys]
+        return f"{left} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(keys)]
+
+
+Condition = Exists | AmongKeys
 
 
 class Claims:
@@ -20,29 +39,41 @@ class Claims:
     def __init__(self, using: str, now: datetime) -> None:
         self.using = using
         self.now = now
-        self._changed: dict[type[Model], list[Exists]] = defaultdict(list)
-        self._deleted: dict[type[Model], list[Exists]] = defaultdict(list)
+        self._changed: dict[type[Model], list[Condition]] = {}
+        self._deleted: dict[type[Model], list[Condition]] = {}
 
     def existing(self, model: type[Model]) -> QuerySet[Any]:
-        """All rows of `model` but those that an earlier job deletes."""
-        rows: QuerySet[Any] = model._base_manager.using(self.using)
-        return rows.filter(*(~gone for gone in self._deleted[concrete(model)]))
+        """All rows in the table of `model`, hidden by a manager or not, but those an earlier job deletes."""
+        return self._left(QuerySet(concrete(model), using=self.using))
+
+    def reachable(self, model: type[Model]) -> QuerySet[Any]:
+        """Those of them that Django sees when it cascades: what the base manager gives."""
+        return self._left(model._base_manager.using(self.using))
 
     def candidates(self, model: type[Model]) -> QuerySet[Any]:
         """The rows of `model` that no earlier job has changed or deleted."""
-        return self.existing(model).filter(*(~taken for taken in self._changed[concrete(model)]))
+        taken = self._changed.get(concrete(model), [])
+        return self.reachable(model).filter(*(~condition for condition in taken))
+
+    def _left(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(*(~gone for gone in self._deleted.get(concrete(rows.model), [])))
 
     def free(self, model: type[Model]) -> QuerySet[Any]:
         """The candidates that are not under a hold: what an effect may touch."""
         return self.candidates(model).filter(~Hold.objects.using(self.using).on(model, self.now))
 
-    def change(self, model: type[Model], taken: Exists) -> None:
-        """Say that an earlier job has changed the rows of `model` that `taken` is true of."""
-        self._changed[concrete(model)].append(taken)
+    @property
+    def made(self) -> bool:
+        """Whether any rows are claimed."""
+        return bool(self._changed or self._deleted)
 
-    def delete(self, model: type[Model], rows: QuerySet[Any]) -> None:
-        """Say that an earlier job deletes `rows` of `model`."""
-        self._deleted[concrete(model)].append(Exists(rows.filter(pk=OuterRef("pk"))))
+    def change(self, model: type[Model], taken: Condition) -> None:
+        """Say that an earlier job has changed the rows of `model` of which `taken` is true."""
+        self._changed.setdefault(concrete(model), []).append(taken)
+
+    def delete(self, model: type[Model], gone: Condition) -> None:
+        """Say that an earlier job deletes the rows of `model` of which `gone` is true."""
+        self._deleted.setdefault(concrete(model), []).append(gone)
 
 
 def concrete(model: type[Model]) -> type[Model]:

@@ -135,8 +135,10 @@ def paths(where: Q) -> Iterator[str | None]:
             yield from paths(child)
         elif isinstance(child, tuple):
             yield child[0]
-            if not is_constant(child[1]):
-                yield column_of(child[1]) if isinstance(child[1], F) else None
+            values = child[1] if isinstance(child[1], list | tuple | set) else [child[1]]
+            for value in values:
+                if not is_constant(value):
+                    yield column_of(value) if isinstance(value, F) else None
         else:
             yield None
 

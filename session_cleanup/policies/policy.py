@@ -74,10 +74,17 @@ class Policy:
             yield f"action is {self.action!r}. Give an action, such as Delete()."
         if not isinstance(self.where, Q):
             yield f"where is {self.where!r}. Give a Q object, such as Q(is_active=True)."
-        if self.group not in GROUPS:
+        if not isinstance(self.group, str) or self.group not in GROUPS:
             yield f"group is {self.group!r}. Choose one of {', '.join(GROUPS)}."
-        if self.cron is not None and (problem := cron_problem(self.cron)):
+        for name in ("cron", "database", "preset"):
+            if not isinstance(getattr(self, name), str | None):
+                yield f"{name} is {getattr(self, name)!r}. Give a text, or leave it out."
+        if isinstance(self.cron, str) and (problem := cron_problem(self.cron)):
             yield problem
+        if not isinstance(self.counter, str) or not isinstance(self.by_age, bool):
+            yield f"counter is {self.counter!r}, by_age {self.by_age!r}. Give a text, and True or False."
+        if not isinstance(self.columns, tuple) or not all(isinstance(name, str) for name in self.columns):
+            yield f"columns is {self.columns!r}. Give a tuple of names, such as ('title',)."
         if self.age_option not in (None, "max-age", "days"):
             yield f"age_option is {self.age_option!r}. Choose 'max-age' (hours) or 'days'."
         if (self.age_option or self.by_age) and not isinstance(self.select, Aged):

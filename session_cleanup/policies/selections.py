@@ -82,6 +82,12 @@ class Orphaned(Selection):
     model: str | None = None
     scans: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reference, str) or not isinstance(self.model, str | None):
+            raise PolicyError(
+                f'{self!r}: give names: Orphaned("session"), or Orphaned("user_id", model="auth.User").'
+            )
+
     @property
     def column(self) -> str:
         return self.reference
@@ -89,8 +95,13 @@ class Orphaned(Selection):
     def target(self, model: type[Model]) -> tuple[type[Model], str, str]:
         """(the model referred to, the field of it that is held, our column that holds it)."""
         field = model._meta.get_field(self.reference)
-        if self.model is not None:
+        if self.model is not None and not field.is_relation:
             return apps.get_model(self.model), "pk", self.reference
+        if self.model is not None:
+            raise PolicyError(
+                f"Orphaned({self.reference!r}): {model._meta.label}.{self.reference} says itself what it "
+                "refers to. Leave `model` out."
+            )
         if not isinstance(field, ForeignKey):
             raise PolicyError(
                 f"Orphaned({self.reference!r}): {model._meta.label}.{self.reference} is no foreign key. "

@@ -93,13 +93,20 @@ def test_several_values_of_a_related_row_change_it_when_one_differs(db):
 
 
 def test_the_clock_of_the_run_in_a_related_row(db):
-    book = Book.objects.create()
-    bookmark = Bookmark.objects.create(book=book)
+    author = Author.objects.create()
+    book = Book.objects.create(author=author)
 
-    apply(Deactivate(related={"bookmarks": {"placed_at": RUN_CLOCK}}), book)
+    apply(Deactivate(related={"books": {"is_active": False, "closed_at": RUN_CLOCK}}), author)
 
-    bookmark.refresh_from_db()
-    assert bookmark.placed_at == NOW
+    book.refresh_from_db()
+    assert (book.is_active, book.closed_at) == (False, NOW)
+
+
+@pytest.mark.parametrize("value", [RUN_CLOCK, F("placed_at"), F("placed_at") + DAY])
+def test_an_effect_that_cannot_tell_what_is_done_is_refused(value):
+    """Without a constant, a second look would change the same related rows again."""
+    with pytest.raises(PolicyError, match=r"sets nothing constant on 'bookmarks'.* Set one column there"):
+        Deactivate(related={"bookmarks": {"placed_at": value}})
 
 
 def test_delete_counts_its_own_rows_and_each_model_that_goes_along(db):
@@ -127,10 +134,18 @@ def test_delete_in_a_tree_counts_the_branches_as_its_own(db):
     assert apply(Delete(), root) == Effect(3)
 
 
-@pytest.mark.parametrize("values", [{}, None])
-def test_an_update_that_sets_nothing_is_refused(values):
+def test_an_update_that_sets_nothing_is_refused():
     with pytest.raises(PolicyError, match=r"sets nothing\. Name at least one column"):
-        Update(values)
+        Update({})
+
+
+@pytest.mark.parametrize(
+    ("values", "related"),
+    [(None, {}), ("title", {}), ({"title": ""}, ["chapters"]), ({"title": ""}, {"chapters": "is_open"})],
+)
+def test_an_update_of_anything_but_columns_and_values_is_refused(values, related):
+    with pytest.raises(PolicyError, match="give dicts of column to value"):
+        Update(values, related)
 
 
 @pytest.mark.parametrize("build", [Close, lambda: Deactivate(related={"chapters": {}})])

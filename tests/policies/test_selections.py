@@ -3,11 +3,11 @@
 from datetime import date, datetime, timedelta
 
 import pytest
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.policies import Aged, Delete, Orphaned, Policy
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.claims import AmongKeys, Claims
 from tests.factories import DAY, NOW, SECOND, FingerprintFactory
 from tests.testapp.models import Book, Car, Ticket, Vehicle
 
@@ -140,8 +140,8 @@ def test_what_an_earlier_job_changed_or_deletes_is_not_due(db):
     changed, deleted, left = books(*[NOW - DAY] * 3)
     claims = Claims("default", NOW)
     policy = Policy(name="job", model="testapp.Book", select=Aged("read_at"), action=Delete())
-    claims.delete(Book, Book.objects.filter(pk=deleted.pk))
-    claims.change(Book, Exists(Book.objects.filter(pk=changed.pk).filter(pk=OuterRef("pk"))))
+    claims.delete(Book, Exists(Book.objects.filter(pk=deleted.pk).filter(pk=OuterRef("pk"))))
+    claims.change(Book, AmongKeys(F("pk"), [changed.pk]))
 
     assert list(policy.matching(claims)) == [left]
 
@@ -154,6 +154,6 @@ def test_a_row_that_an_earlier_job_deletes_does_not_exist_for_orphans(db):
     claims = Claims("default", NOW)
     assert not policy.matching(claims).exists()
 
-    claims.delete(Vehicle, Vehicle.objects.filter(pk=vehicle.pk))
+    claims.delete(Vehicle, AmongKeys(F("pk"), [vehicle.pk]))
 
     assert list(policy.matching(claims)) == [car]

@@ -3,8 +3,10 @@
 import pytest
 from django.db.models import F, Q
 
-from session_cleanup.policies import RUN_CLOCK, Aged, Close, Deactivate, Orphaned, Update
+from session_cleanup.exceptions import ConfigurationError
+from session_cleanup.policies import RUN_CLOCK, Aged, Close, Deactivate, Delete, Orphaned, Update
 from tests.policies.checking import found, message_of, policy
+from tests.testapp.models import Car, Vehicle
 
 
 @pytest.mark.parametrize("model", ["testapp.Bok", "testap.Book", "nowhere.Nothing"])
@@ -27,6 +29,88 @@ def test_e009_an_unknown_database(declare):
 
     assert found() == ["E009"]
     assert "Did you mean 'other'?" in message_of()
+
+
+class Homes:
+    """A router: in which database the models of `homes` live, by name; all others in "default"."""
+
+    def __init__(self, **homes):
+        self.homes = homes
+
+    def db_for_write(self, model, **hints):
+        return self.homes.get(model.__name__)
+
+    db_for_read = db_for_write
+
+
+class Replica(Homes):
+    """A router that reads from "other", a copy of "default"."""
+
+    def db_for_read(self, model, **hints):
+        return "other"
+
+
+ORPHANED_CAR = {"model": "testapp.Car", "select": Orphaned("vehicle_number", model="testapp.Vehicle")}
+BY_ITS_AUTHOR = {"model": "testapp.Book", "where": Q(author__is_active=False)}
+BY_ITS_READERS = {"model": "testapp.Book", "where": Q(bookmarks__placed_at__isnull=False)}
+LOST_CHAPTER = {"model": "testapp.Chapter", "select": Orphaned("book")}
+
+
+@pytest.mark.parametrize(
+    ("values", "homes", "elsewhere"),
+    [
+        ({**ORPHANED_CAR, "database": "other"}, {}, "testapp.Vehicle"),
+        (ORPHANED_CAR, {"Car": "other"}, "testapp.Vehicle"),
+        (ORPHANED_CAR, {"Vehicle": "other"}, "testapp.Vehicle"),
+        ({**LOST_CHAPTER, "database": "other"}, {}, "testapp.Book"),
+        (BY_ITS_AUTHOR, {"Book": "other"}, "testapp.Author"),
+        ({**BY_ITS_AUTHOR, "database": "other"}, {}, "testapp.Author"),
+        (BY_ITS_READERS, {"Bookmark": "other"}, "testapp.Bookmark"),
+    ],
+)
+def test_e009_what_decides_lives_in_another_database(declare, settings, values, homes, elsewhere):
+    """There is a table of that name in each database, but the others' are empty: every row an orphan."""
+    settings.DATABASE_ROUTERS = [Homes(**homes)]
+    declare(policy(**values))
+
+    assert found() == ["E009"]
+    assert f"but {elsewhere}, which decides what is due, lives in" in message_of()
+
+
+@pytest.mark.parametrize(
+    ("values", "homes"),
+    [
+        (ORPHANED_CAR, {}),
+        (ORPHANED_CAR, {"Car": "other", "Vehicle": "other"}),
+        ({**ORPHANED_CAR, "database": "other"}, {"Vehicle": "other"}),
+        ({**BY_ITS_AUTHOR, "database": "other"}, {"Author": "other"}),
+        ({"where": Q(author__isnull=False), "database": "other"}, {}),  # reads its own column only
+    ],
+)
+def test_what_decides_may_live_anywhere_with_its_policy(declare, settings, values, homes):
+    settings.DATABASE_ROUTERS = [Homes(**homes)]
+    declare(policy(**values))
+
+    assert found() == []
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_job_is_refused_in_a_database_where_what_decides_does_not_live(run, declare, dry_run):
+    car = Car.objects.using("other").create(vehicle_number=Vehicle.objects.create().pk)
+    declare(policy(**ORPHANED_CAR))
+
+    with pytest.raises(ConfigurationError, match=r"lives in 'default'\. Leave that job or --database out"):
+        run("job", database="other", dry_run=dry_run)
+
+    assert list(Car.objects.using("other").all()) == [car]
+
+
+def test_what_is_read_from_a_copy_lives_where_it_is_written(declare, settings):
+    settings.DATABASE_ROUTERS = [Replica()]
+    declare(policy(name="cars", **ORPHANED_CAR), policy(name="books", **BY_ITS_AUTHOR))
+
+    assert found() == []
 
 
 @pytest.mark.parametrize(
@@ -58,6 +142,48 @@ def test_e010_a_field_or_relation_that_does_not_fit(declare, values):
     declare(policy(**{"where": Q(is_active=True), **values}))
 
     assert found() == ["E010"]
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "target"),
+    [
+        ("testapp.Book", "title", "testapp.Book"),  # a text, and a UUID
+        ("testapp.Ticket", "code", "testapp.Book"),
+        ("testapp.Book", "title", "testapp.Author"),  # a text, and a number
+        ("testapp.Car", "vehicle_number", "testapp.Book"),
+        ("testapp.Car", "vehicle_number", "testapp.Ticket"),
+        ("testapp.Book", "read_at", "testapp.Author"),
+    ],
+)
+def test_e010_a_reference_of_another_kind_than_the_key(declare, model, reference, target):
+    """Nothing would match, and every row would be an orphan."""
+    declare(policy(model=model, select=Orphaned(reference, model=target)))
+
+    assert found() == ["E010"]
+    assert "they would never match" in message_of()
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "target"),
+    [
+        ("testapp.Car", "vehicle_number", "testapp.Vehicle"),
+        ("testapp.Car", "vehicle_number", "testapp.Truck"),  # whose key is a reference itself
+        ("testapp.Book", "title", "testapp.Ticket"),
+        ("testapp.Book", "title", "sessions.Session"),
+    ],
+)
+def test_a_reference_of_the_kind_of_the_key_is_fine(declare, model, reference, target):
+    declare(policy(model=model, select=Orphaned(reference, model=target)))
+
+    assert [each for each in found() if each != "W001"] == []
+
+
+def test_e010_related_rows_that_no_text_names_for_certain(declare):
+    shipped = Update({"paid_at": None}, related={"lines": {"shipped_at": None}})
+    declare(policy(model="testapp.Order", select=Aged("paid_at"), action=shipped))
+
+    assert found() == ["E010"]
+    assert "the key of testapp.OrderLine cannot be named as text" in message_of()
 
 
 @pytest.mark.parametrize("clock", ["title", "is_active", "author", "id"])
@@ -95,6 +221,31 @@ def test_e012_an_update_that_leaves_its_condition_true(declare, values):
 )
 def test_an_update_that_makes_its_condition_false_is_fine(declare, values):
     declare(policy(**values))
+
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("model", "clock", "kind"),
+    [
+        ("Price", "set_at", "DecimalField"),
+        ("Host", "seen_at", "GenericIPAddressField"),
+        ("Moment", "at", "DateTimeField"),
+        ("OrderLine", "shipped_at", "CompositePrimaryKey"),
+    ],
+)
+@pytest.mark.parametrize("action", [Delete(), Update({"clock": None})])
+def test_e014_a_key_that_no_text_names_for_certain(declare, model, clock, kind, action):
+    declare(policy(model=f"testapp.{model}", select=Aged(clock), action=action))
+
+    assert found() == ["E014"]
+    assert f"the primary key of testapp.{model} is a {kind}" in message_of()
+
+
+@pytest.mark.parametrize("model", ["Order", "Ticket", "Book"])
+def test_a_key_that_is_a_number_a_text_or_a_uuid_is_fine(declare, model):
+    clocks = {"Order": "paid_at", "Ticket": "day", "Book": "read_at"}
+    declare(policy(model=f"testapp.{model}", select=Aged(clocks[model])))
 
     assert found() == []
 
