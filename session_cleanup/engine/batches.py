@@ -7,25 +7,28 @@ more than were asked for. The counts commit with the rows they count; a process 
 the batch under way. The history may live in another database: then its counts follow the commit.
 """
 
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from django.db import connections
+from django.db import IntegrityError, connections
 from django.db.models import Model, QuerySet
 from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
-from session_cleanup.engine import cascades
+from session_cleanup.engine import cascades, protection
 from session_cleanup.engine.connections import batch_transaction
-from session_cleanup.engine.footprint import HELD, PROTECTED, claim_in_run, footprint, judged
+from session_cleanup.engine.footprint import HELD, PROTECTED, claims_of_run, footprint, judged
 from session_cleanup.engine.leases import Lease
-from session_cleanup.models import Hold, JobRun
+from session_cleanup.models import Claim, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.policy import Policy
+
+logger = logging.getLogger(__name__)
 
 
 class Refused(Exception):
@@ -56,6 +59,7 @@ class Batches:
     remembered: set[type[Model]]  # the models of which later jobs must know the rows that changed
     totals: Totals = field(default_factory=Totals)
     left_alone: Counter[str] = field(default_factory=Counter)
+    unsure: bool = False  # whether the last batch committed: the connection was lost
     started: float = field(default_factory=time.monotonic)
 
     def run(
@@ -63,19 +67,26 @@ class Batches:
     ) -> tuple[list[Any], list[Any]]:
         """Act on those of `keys` that are due; returns these, and those that somebody else had locked.
 
-        With `wait_ms` it waits for locks that long, else it passes over them.
+        With `wait_ms` it waits for locks that long, else it passes over them. Raises Refused when the
+        models or the database do not let all of them be deleted.
         """
-        with batch_transaction(
-            self.claims.using,
-            lock_ms=conf.LOCK_TIMEOUT_MS if wait_ms is None else max(wait_ms, 1),
-            statement_ms=conf.STATEMENT_TIMEOUT_MS,
-        ):
-            self.lease.renew()
-            locked = self._lock(keys, skip_locked=wait_ms is None)
-            due, skipped = self._judge(locked)
-            totals = self._act(due, skipped)
-            if self.record_here:
-                self._write(totals, position)
+        self.settle()
+        lock_ms = conf.LOCK_TIMEOUT_MS if wait_ms is None else wait_ms
+        try:
+            with batch_transaction(
+                self.claims.using, lock_ms=lock_ms, statement_ms=conf.STATEMENT_TIMEOUT_MS
+            ):
+                self.lease.renew()
+                locked = self._lock(keys, skip_locked=wait_ms is None)
+                due, skipped = self._judge(locked)
+                totals = self._act(due, skipped)
+                if self.record_here:
+                    self._write(totals, position)
+        except IntegrityError as error:  # a reference that Django knows nothing of, or one made just now
+            if not isinstance(self.policy.action, Delete):
+                raise
+            logger.warning("the database refused a delete job=%s error=%s", self.policy.name, error)
+            raise Refused(PROTECTED) from error
         self.totals = totals
         if not self.record_here:
             self._write(totals, position)
@@ -90,6 +101,7 @@ class Batches:
         """
         action = self.policy.action
         assert isinstance(action, Update)
+        self.settle()
         with batch_transaction(
             self.claims.using, lock_ms=conf.LOCK_TIMEOUT_MS, statement_ms=conf.STATEMENT_TIMEOUT_MS
         ):
@@ -104,13 +116,14 @@ class Batches:
     def record_here(self) -> bool:
         return self.record._state.db == self.claims.using
 
-    def reload(self) -> None:
+    def settle(self) -> None:
         """Take the totals from the database: after a lost connection only it knows what committed."""
-        if self.record_here:
+        if self.unsure and self.record_here:
             self.record.refresh_from_db(using=self.claims.using)
             saved = self.record
             skipped = Counter(saved.skipped) - self.left_alone
             self.totals = Totals(saved.changed, Counter(saved.related), skipped, saved.batches)
+        self.unsure = False
 
     def skip(self, reason: str, count: int = 1) -> None:
         """Count rows that no batch could take."""
@@ -126,18 +139,16 @@ class Batches:
         self.left_alone.clear()
 
     def _rows(self, keys: list[Any]) -> QuerySet[Any]:
-        rows = concrete(self.policy.get_model())._base_manager.using(self.claims.using)
+        rows: QuerySet[Any] = QuerySet(concrete(self.policy.get_model()), using=self.claims.using)
         return rows.filter(pk__in=keys)
 
     def _lock(self, keys: list[Any], *, skip_locked: bool) -> list[Any]:
         """Lock the rows and return the keys of those that we got, in order of key: no deadlock among us."""
         if not connections[self.claims.using].features.has_select_for_update_skip_locked:
             return keys  # SQLite: the whole database is ours until the commit
-        rows = self._rows(keys).order_by("pk").only("pk")
+        rows = self._rows(keys).order_by("pk").values_list("pk", flat=True)  # no instances: no code of theirs
         no_key = self.policy.action.lets_children_in
-        return [
-            row.pk for row in rows.select_for_update(skip_locked=skip_locked, of=("self",), no_key=no_key)
-        ]
+        return list(rows.select_for_update(skip_locked=skip_locked, no_key=no_key))
 
     def _judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
         rows = judged(self.policy, self.claims).filter(pk__in=locked)
@@ -149,14 +160,12 @@ class Batches:
         effect = Effect(0)
         if due:
             rows = self._rows(due)
+            claims: list[Claim] = []
             if self.remembered:
                 found = footprint(self.policy, rows, self.claims)
-                claim_in_run(found, self.remembered, self.claims, self.record.run_id)
-            self._refuse_what_is_held_far_below(rows)
-            try:
-                effect = self.policy.action.apply(rows, self.claims)
-            except (ProtectedError, RestrictedError):
-                raise Refused(PROTECTED) from None  # a row came to refer to it a moment ago
+                claims = claims_of_run(found, self.remembered, self.claims, self.record.run_id)
+            effect = self._delete(rows) if isinstance(self.policy.action, Delete) else self._apply(rows)
+            Claim.objects.using(self.claims.using).bulk_create(claims, ignore_conflicts=True)
         return Totals(
             self.totals.changed + effect.changed,
             self.totals.related + Counter(effect.related),
@@ -164,13 +173,28 @@ class Batches:
             self.totals.batches + 1,
         )
 
-    def _refuse_what_is_held_far_below(self, rows: QuerySet[Any]) -> None:
-        """In a cycle of cascades no condition reaches every depth, so look at the rows themselves."""
-        if not isinstance(self.policy.action, Delete) or not cascades.is_cyclic(rows.model):
-            return
-        for model, going in cascades.deleted_with(rows, self.claims).items():
-            if going.filter(Hold.objects.using(self.claims.using).on(model, self.claims.now)).exists():
-                raise Refused(HELD)
+    def _apply(self, rows: QuerySet[Any]) -> Effect:
+        return self.policy.action.apply(rows, self.claims)
+
+    def _delete(self, rows: QuerySet[Any]) -> Effect:
+        if protection.needs_a_look(rows.model) and protection.takes_held_rows(rows, self.claims):
+            raise Refused(HELD)
+        try:
+            self._lock_below(rows)
+            return self._apply(rows)
+        except (ProtectedError, RestrictedError):
+            raise Refused(PROTECTED) from None  # a row came to refer to it a moment ago
+        except RecursionError:  # Django's collector descends one call a level; nothing was written yet
+            parts = [part.delete()[1] for part in cascades.leaves_first(rows, self.claims)]
+            counts = sum((Counter(part) for part in parts), Counter[str]())
+            own = counts.pop(rows.model._meta.label)
+            return Effect(own, counts)
+
+    def _lock_below(self, rows: QuerySet[Any]) -> None:
+        """Lock what goes along, so that nobody moves it to a row that stays while the collector reads."""
+        if connections[self.claims.using].features.has_select_for_update:
+            for going in cascades.deleted_with(rows, self.claims).values():
+                list(going.select_for_update().values_list("pk", flat=True))
 
     def _write(self, totals: Totals, position: list[Any] | None) -> None:
         JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk).update(

@@ -14,12 +14,13 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, connections
 
 from session_cleanup.conf import conf
-from session_cleanup.engine import cascades
 from session_cleanup.engine.batches import Batches, Refused
 from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.footprint import PROTECTED
 from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine.protection import frees_itself
 from session_cleanup.engine.walks import KeysetWalk, Slice
+from session_cleanup.exceptions import SessionCleanupError
 from session_cleanup.policies.actions import Delete, Update
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Drain:
     def _passes(self) -> EndState | None:
         """Walk the table; again while a pass may have deleted what protected another row."""
         policy = self.batches.policy
-        again = isinstance(policy.action, Delete) and cascades.frees_itself(policy.get_model())
+        again = isinstance(policy.action, Delete) and frees_itself(policy.get_model())
         while True:
             before = self.batches.totals.changed
             self.passed_over.clear()
@@ -70,6 +71,8 @@ class Drain:
                 return end
             if found.last:
                 return None
+            if found.end == walk.position:
+                raise SessionCleanupError(f"The walk did not get beyond {found.end!r}: a fault of this app.")
             walk.position = found.end
 
     def _find(self, walk: KeysetWalk) -> Slice:
@@ -172,7 +175,7 @@ class Drain:
         self.pace.back_off(self.attempts)
         if kind is Trouble.LOST:
             connections[using].close()
-            self.batches.reload()  # the batch may have committed before the connection went
+            self.batches.unsure = True
         return [keys]
 
     def _give_up(self, keys: list[Any]) -> None:
@@ -188,20 +191,23 @@ class Drain:
         deadline = time.monotonic() + conf.LOCKED_WAIT_MS / 1000
         # No single wait may outlast a statement or the lease.
         longest = min(conf.STATEMENT_TIMEOUT_MS // 2, conf.LEASE_SECONDS * 1000 // 3)
-        for key in self.passed_over:
+        waiting = deque(self.passed_over)
+        while waiting:
             if end := self.pace.over():
                 return end
             if not self.pace.next_size(self.batches.totals.changed):
                 return EndState.CAPPED
+            key = waiting.popleft()
             left_ms = int((deadline - time.monotonic()) * 1000)
             try:
                 due, _ = self.batches.run([key], None, wait_ms=max(min(left_ms, longest), 1))
             except Refused as refused:
                 self.batches.skip(refused.skip)
             except (DatabaseError, InterfaceError) as error:
-                if trouble(error, self.batches.claims.using) is not Trouble.LOCKED:
-                    raise
-                self.batches.skip("locked")
+                if trouble(error, self.batches.claims.using) is Trouble.LOCKED:
+                    self.batches.skip("locked")
+                else:
+                    waiting.extendleft(key for (key,) in self._in_trouble([key], error))
             else:
                 self._changed(due)
         return None

@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from session_cleanup.engine import cascades
+from django.db.models import Model
+from django.db.models.deletion import DO_NOTHING, PROTECT, RESTRICT
+from django.db.models.signals import post_delete, pre_delete
+
+from session_cleanup.engine import cascades, protection
 from session_cleanup.policies.actions import Delete, Update, related_by
 from session_cleanup.policies.claims import concrete
-from session_cleanup.policies.conditions import foreign_reads
+from session_cleanup.policies.conditions import column, foreign_reads
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.selections import Orphaned
 
@@ -15,14 +19,24 @@ def doubts(policies: Sequence[Policy]) -> list[list[str]]:
     """For each job of a run, in their order, the reasons as clauses; none where the preview is exact."""
     found: list[list[str]] = []
     for index, policy in enumerate(policies):
-        reasons = cascades.surprises(policy.get_model()) if isinstance(policy.action, Delete) else []
+        reasons = surprises(policy.get_model()) if isinstance(policy.action, Delete) else []
         for other, doubted in zip(policies[:index], found, strict=True):
             reasons += _because_of(other, bool(doubted), policy)
         reads = foreign_reads(policy.where, policy.get_model()) - {None}
         for read in sorted(reads & writes(policy), key=_label):
             reasons.append(f"its condition reads {_label(read)}, which the job itself changes")
+        reasons += _by_itself(policy)
         found.append(reasons)
     return found
+
+
+def _by_itself(policy: Policy) -> Iterator[str]:
+    """Why what one batch does can decide what a later batch of the same job finds."""
+    model = policy.get_model()
+    if isinstance(policy.action, Update) and concrete(model) in written_columns(policy, own=False):
+        yield "its related effect leads back to its own model"
+    if isinstance(policy.select, Orphaned) and concrete(policy.select.target(model)[0]) in writes(policy):
+        yield "what it deletes may leave others of its rows without their target"
 
 
 def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
@@ -31,6 +45,11 @@ def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
         yield f"signal receivers run in the earlier job {other.name}"
     elif doubted and writes(other) & sees(policy):
         yield f"the preview of the earlier job {other.name} is not exact"
+    if isinstance(policy.action, Delete):
+        written = written_columns(other)
+        for edge, _ in cascades.cascade_paths(policy.get_model()):
+            if edge.field.name in written.get(edge.child, ()):
+                yield f"the earlier job {other.name} changes what refers to its rows"
     reads = foreign_reads(policy.where, policy.get_model())
     if None in reads:
         yield f"its condition may read what the earlier job {other.name} changes"
@@ -59,9 +78,56 @@ def writes(policy: Policy) -> set[Any]:
     return {model} | {concrete(related_by(model, name).related_model) for name in policy.action.related}
 
 
+def written_columns(policy: Policy, *, own: bool = True) -> dict[Any, set[str]]:
+    """The columns that an Update writes, by model: of its own rows, and of related ones."""
+    if not isinstance(policy.action, Update):
+        return {}
+    model = policy.get_model()
+    found: dict[Any, set[str]] = {}
+    if own:
+        found[concrete(model)] = {column(name, model).name for name in policy.action.values}
+    for relation, values in policy.action.related.items():
+        child = concrete(related_by(model, relation).related_model)
+        found.setdefault(child, set()).update(column(name, child).name for name in values)
+    return found
+
+
 def _has_receivers(policy: Policy) -> bool:
-    return any(cascades.has_receivers(model) for model in cascades.closure(policy.get_model()))
+    return any(has_receivers(model) for model in cascades.closure(policy.get_model()))
 
 
 def _label(model: Any) -> str:
     return str(model._meta.label)
+
+
+def has_receivers(model: type[Model]) -> bool:
+    """Whether code of the project runs when a row of `model` is deleted."""
+    return any(signal.has_listeners(model) for signal in (pre_delete, post_delete))
+
+
+def surprises(model: type[Model]) -> list[str]:
+    """Why a preview of deleting rows of `model` may differ from doing it; empty when it cannot."""
+    found = []
+    for at in sorted(cascades.closure(model), key=lambda each: each._meta.label):
+        if has_receivers(at):
+            found.append(f"signal receivers run when a {at._meta.label} is deleted")
+        if protection.generic_relations(at):
+            found.append(f"{at._meta.label} has a generic relation, whose rows are not counted beforehand")
+        if at._meta.parents:
+            found.append(f"{at._meta.label} inherits from another table, whose row goes with it")
+        for edge in cascades.edges(at):
+            if edge.on_delete is DO_NOTHING and getattr(edge.field, "db_constraint", True):
+                found.append(f"the database may keep a {at._meta.label} to which a row refers")
+        if any(not callable(edge.on_delete) for edge in cascades.edges(at)):
+            found.append(f"the database itself cascades from {at._meta.label}")
+    if protection.frees_itself(model):
+        found.append("a row that goes may be what protects another row that is due")
+    elif cascades.is_cyclic(model) and any(
+        edge.on_delete in (PROTECT, RESTRICT) for edge, _ in cascades.cascade_paths(model)
+    ):
+        found.append("what protects a row may hang below it at any depth")
+    if any(
+        edge.child is concrete(model) for at in cascades.closure(model) for edge in cascades.nulling_edges(at)
+    ):
+        found.append("rows of its own table lose their reference meanwhile")
+    return found

@@ -11,6 +11,7 @@ from django.db.models import (
     Case,
     CharField,
     Exists,
+    F,
     Model,
     OuterRef,
     Q,
@@ -21,11 +22,11 @@ from django.db.models import (
 )
 from django.db.models.functions import Cast
 
-from session_cleanup.engine import cascades
+from session_cleanup.engine import cascades, protection
 from session_cleanup.models import Claim, Hold
-from session_cleanup.models.history import key_text
+from session_cleanup.models.history import has_text_key, key_text
 from session_cleanup.policies.actions import Delete, Update, related_by
-from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concrete
 from session_cleanup.policies.conditions import disjoint
 from session_cleanup.policies.policy import Policy
 
@@ -40,9 +41,9 @@ def judged(policy: Policy, claims: Claims) -> Rows:
     held = Q(Hold.objects.using(claims.using).on(model, claims.now))
     whens = []
     if isinstance(policy.action, Delete):
-        for below in cascades.held_below(model, claims):
+        for below in protection.held_below(model, claims):
             held |= Q(below)
-        whens = [When(refuses, then=Value(PROTECTED)) for refuses in cascades.protected(model, claims)]
+        whens = [When(refuses, then=Value(PROTECTED)) for refuses in protection.protected(model, claims)]
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
     rows: Rows = policy.matching(claims).annotate(verdict=verdict)
     return rows
@@ -93,7 +94,8 @@ def to_remember(policy: Policy, later: Iterable[Policy]) -> set[type[Model]]:
     for other in later:
         met |= _related_models(other)
         target = concrete(other.get_model())
-        if not (target is model and values and disjoint(policy.where, other.where, values, model)):
+        alone = target is model and values and model not in _related_models(policy)
+        if not (alone and disjoint(policy.where, other.where, values, model)):
             met.add(target)
     return written & met
 
@@ -105,29 +107,44 @@ def _related_models(policy: Policy) -> set[type[Model]]:
     return {concrete(related_by(model, name).related_model) for name in policy.action.related}
 
 
-def claim_in_preview(found: Footprint, remembered: set[type[Model]], claims: Claims) -> None:
-    """Make later previews of this run see these rows as changed or gone."""
+def claim_in_preview(
+    found: Footprint, remembered: set[type[Model]], watched: set[type[Model]], claims: Claims
+) -> None:
+    """Make later previews of this run see these rows as changed or gone.
+
+    The first claims are conditions. Rows that were found by way of earlier claims are claimed by their
+    keys: conditions within conditions would double with every job.
+    """
+    by_keys = claims.made
     for rows in found.deleted:
-        claims.delete(rows.model, rows)
+        if concrete(rows.model) in watched:
+            claims.delete(rows.model, _claim(rows, by_keys))
     for rows in found.changed:
         if concrete(rows.model) in remembered:
-            claims.change(rows.model, Exists(rows.filter(pk=OuterRef("pk"))))
+            claims.change(rows.model, _claim(rows, by_keys))
 
 
-def claim_in_run(found: Footprint, remembered: set[type[Model]], claims: Claims, run_id: int) -> None:
-    """Write down the keys that a batch is about to change, for later jobs of this run."""
-    for rows in found.changed:
-        model = concrete(rows.model)
-        if model in remembered:
-            Claim.objects.using(claims.using).bulk_create(
-                [
-                    Claim(
-                        run_id=run_id, model=model._meta.label, object_pk=key_text(model, key, claims.using)
-                    )
-                    for key in rows.values_list("pk", flat=True)
-                ],
-                ignore_conflicts=True,
-            )
+def _claim(rows: Rows, by_keys: bool) -> Condition:
+    if by_keys and has_text_key(rows.model):
+        return AmongKeys(F("pk"), list(rows.values_list("pk", flat=True)))
+    return Exists(rows.filter(pk=OuterRef("pk")))
+
+
+def claims_of_run(found: Footprint, remembered: set[type[Model]], claims: Claims, run_id: int) -> list[Claim]:
+    """The keys that a batch is about to change and later jobs must know; to be saved when it has.
+
+    Saved before, they would hide the batch's own rows from its own effects.
+    """
+    return [
+        Claim(
+            run_id=run_id,
+            model=concrete(rows.model)._meta.label,
+            object_pk=key_text(concrete(rows.model), key, claims.using),
+        )
+        for rows in found.changed
+        if concrete(rows.model) in remembered
+        for key in rows.values_list("pk", flat=True)
+    ]
 
 
 def claimed(model: type[Model], run_id: int, using: str) -> Exists:

@@ -2,16 +2,18 @@
 
 Why it is safe: each statement below is atomic in the database and judged by the database's clock.
 `renew` is the first statement of every batch. It locks the lease row until the batch commits, so a
-process whose lease has ended cannot commit a batch (a zombie finds another token there), and nobody
+process whose lease was taken over cannot commit a batch (a zombie finds another token there), and nobody
 can take over while a batch is under way. A dead process renews nothing, and its lease ends by itself.
 """
 
+import logging
 import os
 import socket
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 
+from django.db import DatabaseError, InterfaceError
 from django.db.models import F, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
@@ -19,6 +21,8 @@ from django.db.models.functions import Now
 from session_cleanup.conf import conf
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import CleanupLease
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,24 @@ class Lease:
         return lease
 
     def renew(self) -> None:
-        """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours."""
-        if not self._row().filter(expires_at__gt=Now()).update(expires_at=_expiry()):
+        """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours.
+
+        The token decides: a lease that ended while one statement took very long is still ours as long as
+        nobody has taken it.
+        """
+        if not self._row().update(expires_at=_expiry()):
             raise LeaseLost(
-                f"The lease of job {self.job!r} ended or was taken over, so the batch under way was rolled "
-                "back. Batches before it are kept. If it happens again, raise "
+                f"The lease of job {self.job!r} was taken over by another process, so the batch under way "
+                "was rolled back. Batches before it are kept. If it happens again, raise "
                 "SESSION_CLEANUP_LEASE_SECONDS."
             )
 
     def release(self) -> None:
-        self._row().update(expires_at=Now())
+        """End the lease now. If the database does not let us, it ends by itself."""
+        try:
+            self._row().update(expires_at=Now())
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("lease not released job=%s error=%s", self.job, str(error).strip())
 
     def _row(self) -> QuerySet[CleanupLease]:
         return CleanupLease.objects.using(self.using).filter(job=self.job, token=self.token)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections, router
 
 from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.exactness import sees
 from session_cleanup.engine.footprint import to_remember
 from session_cleanup.engine.report import JobReport, RunRequest, sentence
 from session_cleanup.engine.walks import KeysetWalk
@@ -15,6 +16,7 @@ from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
 from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.fit import strangers
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.validation import refuse_errors
 
@@ -31,6 +33,7 @@ class Plan:
     claims: dict[str, Claims]  # by job; jobs in one database share them
     reports: list[JobReport]
     run_id: int | None = None
+    finished_at: datetime | None = None
 
     @classmethod
     def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
@@ -44,6 +47,9 @@ class Plan:
             )
         history = router.db_for_write(CleanupRun)
         aliases = {policy.name: request.database or policy.get_database() for policy in policies}
+        for policy in policies:
+            for stranger in strangers(policy, aliases[policy.name]):
+                raise ConfigurationError(f"{stranger} Leave that job or --database out.")
         check_tables(history, [CleanupRun, JobRun])
         for using in set(aliases.values()):
             here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
@@ -59,9 +65,16 @@ class Plan:
         )
 
     def remembered(self, policy: Policy) -> set[Any]:
+        """The models of which later jobs must know the rows that this one changed."""
+        return to_remember(policy, self._later(policy))
+
+    def watched(self, policy: Policy) -> set[Any]:
+        """The models of which later jobs must know the rows that this one deleted."""
+        return {model for later in self._later(policy) for model in sees(later)}
+
+    def _later(self, policy: Policy) -> list[Policy]:
         later = self.policies[self.policies.index(policy) + 1 :]
-        here = self.claims[policy.name]
-        return to_remember(policy, [each for each in later if self.claims[each.name] is here])
+        return [each for each in later if self.claims[each.name] is self.claims[policy.name]]
 
 
 def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
@@ -79,8 +92,17 @@ def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
 
 
 def check_tables(using: str, models: Sequence[Any]) -> None:
-    """One statement that fails when the database is down or one of the tables is missing."""
+    """Refuse a database that cannot be worked in, with one statement: is it up, are the tables there?"""
     connection = connections[using]
+    if connection.vendor not in ("postgresql", "sqlite"):
+        raise ConfigurationError(
+            f"The database {using!r} is {connection.display_name}. Policies run in PostgreSQL and SQLite."
+        )
+    if not connection.settings_dict["AUTOCOMMIT"]:
+        raise ConfigurationError(
+            f"The database {using!r} has AUTOCOMMIT off, so a batch could not be a transaction of its own. "
+            "Remove AUTOCOMMIT from its settings."
+        )
     tables = sorted({model._meta.db_table for model in models})
     probes = ", ".join(f"(SELECT 1 FROM {connection.ops.quote_name(table)} LIMIT 0)" for table in tables)
     try:

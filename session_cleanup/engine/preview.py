@@ -16,7 +16,9 @@ from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.policy import Policy
 
 
-def preview(policy: Policy, claims: Claims, remembered: set[Any], report: JobReport) -> None:
+def preview(
+    policy: Policy, claims: Claims, remembered: set[Any], watched: set[Any], report: JobReport
+) -> None:
     """Fill in what the job would do, and make later previews of this run see it as done."""
     started = time.monotonic()
     rows = judged(policy, claims)
@@ -29,7 +31,7 @@ def preview(policy: Policy, claims: Claims, remembered: set[Any], report: JobRep
         if cascades.is_cyclic(due.model):
             report.due = found.own.count()
         report.related = _counts(found)
-        claim_in_preview(found, remembered, claims)
+        claim_in_preview(found, remembered, watched, claims)
     report.inexact += _found_in_database(policy, claims)
     report.seconds = time.monotonic() - started
 

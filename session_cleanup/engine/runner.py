@@ -8,9 +8,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models.functions import Now
@@ -25,12 +25,13 @@ from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.plan import Plan
 from session_cleanup.engine.preview import list_rows, preview
-from session_cleanup.engine.report import JobReport, RunReport, RunRequest, sentence
+from session_cleanup.engine.report import JobReport, RunReport, RunRequest, Statistics, sentence
 from session_cleanup.engine.statistics import ages, statistics
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import Claim, CleanupRun, JobRun
 from session_cleanup.models.history import as_stored
+from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
@@ -57,21 +58,30 @@ def run(
     plan = Plan.make(request, now)
     before = _before(plan, request)
     if request.dry_run:
-        _preview_all(plan)
+        _preview_all(plan, request)
     elif not conf.ENABLED:
         logger.warning("cleanup is disabled: SESSION_CLEANUP_ENABLED is False, so nothing was changed")
         for report in plan.reports:
             report.end_state = EndState.DISABLED
     else:
+        list(_list(plan, request))  # before anything changes
         _Run(plan, request, observer or (lambda job, changed: None), stopped).execute()
     return RunReport(
         run=plan.run_id,
         dry_run=request.dry_run,
         started_at=plan.now,
-        finished_at=database_clock(plan.history) if now is None else now,
+        finished_at=now or plan.finished_at or _now(plan),
         jobs=plan.reports,
         stats=before,
     )
+
+
+def _now(plan: Plan) -> datetime:
+    """The database's clock; ours, if a run ends because the database is gone."""
+    try:
+        return database_clock(plan.history)
+    except (DatabaseError, InterfaceError):
+        return datetime.now(UTC)
 
 
 def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
@@ -81,21 +91,31 @@ def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
     return RunReport(run=None, dry_run=True, started_at=plan.now, finished_at=plan.now, jobs=[], stats=stats)
 
 
-def _before(plan: Plan, request: RunRequest) -> Any:
-    """The figures and listings of --stats and --verbose, taken before anything changes."""
-    for policy, report, reasons in zip(plan.policies, plan.reports, doubts(plan.policies), strict=True):
+def _before(plan: Plan, request: RunRequest) -> dict[str, Statistics] | None:
+    """The figures of --stats and --verbose, taken before anything changes."""
+    for report, reasons in zip(plan.reports, doubts(plan.policies), strict=True):
         report.inexact = reasons
-        if request.list_rows is not None:
-            list_rows(policy, plan.claims[policy.name], request.list_rows, report)
     if request.stats:
         return statistics(plan.policies, plan.claims)
     return ages(plan.policies, plan.claims) if request.ages else None
 
 
-def _preview_all(plan: Plan) -> None:
+def _list(plan: Plan, request: RunRequest) -> Iterator[tuple[Policy, Claims, JobReport]]:
+    """Each job in turn, with the rows listed that are due for it by then."""
     for policy, report in zip(plan.policies, plan.reports, strict=True):
+        claims = plan.claims[policy.name]
+        if request.list_rows is not None:
+            try:
+                list_rows(policy, claims, request.list_rows, report)
+            except (DatabaseError, InterfaceError):  # the job itself will say what is wrong
+                logger.exception("rows could not be listed job=%s", policy.name)
+        yield policy, claims, report
+
+
+def _preview_all(plan: Plan, request: RunRequest) -> None:
+    for policy, claims, report in _list(plan, request):
         try:
-            preview(policy, plan.claims[policy.name], plan.remembered(policy), report)
+            preview(policy, claims, plan.remembered(policy), plan.watched(policy), report)
         except Exception as error:
             _fail(report, error)
 
@@ -180,6 +200,8 @@ class _Run:
         try:
             report.end_state = Drain(batches, pace, lambda changed: self.observer(policy.name, changed)).run()
         finally:
+            with suppress(DatabaseError, InterfaceError):  # what cannot be known now, the history knows
+                batches.settle()
             report.changed = batches.totals.changed
             report.related = dict(batches.totals.related)
             report.skipped = dict(batches.skipped)
@@ -224,7 +246,11 @@ class _Run:
             run=record.pk, dry_run=False, started_at=plan.now, finished_at=plan.now, jobs=plan.reports
         )
         record.status, record.exit_status = finished.status, finished.exit_status
-        record.finished_at = as_stored(database_clock(plan.history))
-        record.save(update_fields=["status", "exit_status", "finished_at"])
+        try:
+            plan.finished_at = database_clock(plan.history)
+            record.finished_at = as_stored(plan.finished_at)
+            record.save(update_fields=["status", "exit_status", "finished_at"])
+        except (DatabaseError, InterfaceError):  # it will be shown as died; the report says how it ended
+            logger.exception("the end of the run could not be written run=%s", record.pk)
         counters = " ".join(f"{report.counter}={report.changed}" for report in plan.reports)
         logger.info("cleanup finished run=%s status=%s %s", record.pk, finished.status, counters)

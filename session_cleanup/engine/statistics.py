@@ -4,6 +4,7 @@ Each figure is one count, bounded by SESSION_CLEANUP_STATS_TIMEOUT_MS; one that 
 never 0.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from session_cleanup.policies.conditions import facts
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.selections import Aged
 
+logger = logging.getLogger(__name__)
 Rows = QuerySet[Any]
 HOUR = timedelta(hours=1)
 
@@ -31,7 +33,14 @@ def statistics(policies: Sequence[Policy], claims: Mapping[str, Claims]) -> dict
     systems: dict[str, list[Policy]] = {}
     for policy in policies:
         systems.setdefault(policy.preset or policy.name, []).append(policy)
-    return {name: _system(jobs, claims) for name, jobs in systems.items()}
+    found = {}
+    for name, jobs in systems.items():
+        try:
+            found[name] = _system(jobs, claims)
+        except (DatabaseError, InterfaceError):  # what cannot be counted is not known; the jobs still run
+            logger.exception("the statistics failed of=%s", name)
+            found[name] = Statistics(jobs[0].model)
+    return found
 
 
 def ages(policies: Sequence[Policy], claims: Mapping[str, Claims]) -> dict[str, Statistics]:
@@ -39,9 +48,14 @@ def ages(policies: Sequence[Policy], claims: Mapping[str, Claims]) -> dict[str, 
     found = {}
     for policy in policies:
         if policy.by_age:
-            buckets = by_age(policy, claims[policy.name])
-            found[policy.preset or policy.name] = Statistics(
-                policy.model, orphaned=_sum(buckets), by_age=buckets
+            name = policy.preset or policy.name
+            try:
+                buckets = by_age(policy, claims[policy.name])
+            except (DatabaseError, InterfaceError):
+                logger.exception("the ages failed of=%s", name)
+                buckets = {}
+            found[name] = Statistics(
+                policy.model, orphaned=_sum(buckets) if buckets else None, by_age=buckets
             )
     return found
 

@@ -8,8 +8,11 @@ compared in the database, by its own collation and precision, never in Python.
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, Lookup, QuerySet, Value
+from django.db import connections
+from django.db.models import BooleanField, DateField, F, Func, Lookup, QuerySet, TextField, Value
+from django.db.models.functions import Cast
 
+from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
@@ -59,21 +62,23 @@ class KeysetWalk:
         self.claims = claims
         meta = policy.get_model()._meta
         column: Any = meta.get_field(policy.select.column)
-        self.fields = [column] if column.primary_key else [column, meta.pk]
-        self.columns = [field.attname for field in self.fields]
+        fields = [column] if column.primary_key else [column, meta.pk]
+        self.columns = [field.attname for field in fields]
+        self.kinds = [plain(field) for field in fields]
+        self.on_sqlite = connections[claims.using].vendor == "sqlite"
         self.position: Position | None = None
 
     def step(self, size: int) -> Slice:
         """Find rows behind the position: the next `size`, or all of the next window of a selection that
         scans. Move on with `position = slice.end`."""
-        rows = self._behind(self.policy.matching(self.claims)).order_by(*self.columns)
+        rows = self._behind(self.policy.matching(self.claims))
         if self.policy.select.scans:
             end = self._window_end()
             if end is not None:
                 rows = rows.filter(UpTo(self._row(), self._values(end)))
-            found = list(rows.values_list(*self.columns))
+            found = list(self._positions(rows))
             return Slice([position[-1] for position in found], end, last=end is None)
-        found = list(rows.values_list(*self.columns)[:size])
+        found = list(self._positions(rows)[:size])
         end = found[-1] if found else self.position
         return Slice([position[-1] for position in found], end, last=len(found) < size)
 
@@ -88,24 +93,35 @@ class KeysetWalk:
         """The position WINDOW rows further on; None when fewer are left."""
         column = self.columns[0]
         rows = self._behind(self.claims.candidates(self.policy.get_model()))
-        rows = rows.filter(**{f"{column}__isnull": False}).order_by(*self.columns)
-        return rows.values_list(*self.columns)[WINDOW - 1 : WINDOW].first()
+        rows = rows.filter(**{f"{column}__isnull": False})
+        return next(iter(self._positions(rows)[WINDOW - 1 : WINDOW]), None)
 
     def _behind(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         if self.position is None:
             return rows
         return rows.filter(After(self._row(), self._values(self.position)))
 
+    def _positions(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The position of each row, the primary key last, in the order of the walk.
+
+        Times stay the text that the database makes of them. Sent through Python, one that another writer
+        has spelled otherwise (SQLite) would come back before or behind its row, and one before the year 1
+        (PostgreSQL) not at all.
+        """
+        wanted = [
+            Cast(name, TextField()) if isinstance(kind, DateField) else F(name)
+            for name, kind in zip(self.columns, self.kinds, strict=True)
+        ]
+        return rows.order_by(*self.columns).values_list(*wanted)
+
     def _row(self) -> Row:
         return Row(*(F(column) for column in self.columns))
 
     def _values(self, position: Position) -> Row:
-        pairs = zip(self.fields, position, strict=True)
-        return Row(*(Value(value, output_field=_plain(field)) for field, value in pairs))
+        return Row(*(self._value(*pair) for pair in zip(self.kinds, position, strict=True)))
 
-
-def _plain(field: Any) -> Any:
-    """The field whose values these are: a foreign key holds those of its target."""
-    while field.remote_field is not None:
-        field = field.target_field
-    return field
+    def _value(self, kind: Any, value: Any) -> Any:
+        if not isinstance(kind, DateField):
+            return Value(value, output_field=kind)
+        text = Value(value, output_field=TextField())
+        return text if self.on_sqlite else Cast(text, kind)

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
+from session_cleanup.exceptions import ConfigurationError
 
 
 def _concrete(model: type[models.Model]) -> type[models.Model]:
@@ -32,9 +33,22 @@ def as_stored(moment: datetime) -> datetime:
     return timezone.make_naive(moment)
 
 
+def plain(field: Any) -> Any:
+    """The field whose values these are: a foreign key holds those of its target."""
+    while field.remote_field is not None:
+        field = field.target_field
+    return field
+
+
+def has_text_key(model: type[models.Model]) -> bool:
+    """Whether Python and the database write the primary key of `model` as the same text."""
+    fields = (models.IntegerField, models.UUIDField, models.CharField, models.TextField)
+    return isinstance(plain(model._meta.pk), fields)
+
+
 def key_text(model: type[models.Model], key: Any, using: str) -> str:
     """A primary key as the text that CAST(pk AS text) gives in that database."""
-    field = model._meta.pk
+    field = plain(model._meta.pk)
     return str(field.get_db_prep_value(field.to_python(key), connections[using]))
 
 
@@ -196,6 +210,10 @@ class HoldQuerySet(models.QuerySet["Hold"]):
     ) -> "Hold":
         """Keep `row` from every run until then (None: until somebody removes the hold)."""
         model = _concrete(type(row))
+        if not has_text_key(model):
+            raise ConfigurationError(
+                f"{model._meta.label} cannot be held: its primary key is no number, text or UUID."
+            )
         return self.using(row._state.db or self.db).create(
             model=model._meta.label,
             object_pk=key_text(model, row.pk, row._state.db or self.db),
@@ -231,6 +249,8 @@ class Hold(models.Model):
             model = _concrete(apps.get_model(self.model))
         except (LookupError, ValueError):
             raise ValidationError({"model": _('There is no such model. Write it as "app.Model".')}) from None
+        if not has_text_key(model):
+            raise ValidationError({"model": _("Its primary key is no number, text or UUID.")})
         self.model = model._meta.label
         ours = self._state.db or router.db_for_write(type(self))
         theirs = router.db_for_write(model)

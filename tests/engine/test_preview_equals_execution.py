@@ -154,7 +154,7 @@ def test_a_dry_run_counts_what_the_run_then_does(
     random = Random(seed)
     empty()
     fill(random)
-    declare(*random.sample(policies(random.choice(AGES)), random.randint(1, 6)))
+    declare(*random.sample(policies(random.choice(AGES)), random.randint(1, 8)))
 
     preview = run(dry_run=True)
     executed = run(batch_size=random.randint(1, 4))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -75,12 +75,15 @@ def lease_time_passes() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_random_moments_every_due_row_is_changed_exactly_once(changes):
-    sessions(count=60 * KILLS)
+    sessions(count=80 * KILLS)
     expired = set(Session.objects.filter(expires_at__lt=timezone.now()).values_list("pk", flat=True))
     killed = 0
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        known = list(JobRun.objects.values_list("pk", flat=True))
         child = start(JOB, BATCH_SIZE=7, PAUSE_MS=2, **LEASE)
-        time.sleep(random.uniform(0.4, 1.4))
+        if number % 4:  # while it works; else at any moment, before it begins too
+            wait_for_batches(random.randint(1, 8), JobRun.objects.exclude(pk__in=known))
+        time.sleep(random.uniform(0, 0.05 if number % 4 else 0.9))
         child.kill()
         child.communicate()
         killed += child.returncode == -signal.SIGKILL
@@ -177,8 +180,9 @@ def in_pg_sleep() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def wait_for_batches() -> None:
+def wait_for_batches(at_least: int = 2, runs: QuerySet[JobRun] | None = None) -> None:
     deadline = time.monotonic() + 20
-    while not JobRun.objects.filter(batches__gt=1).exists():
+    runs = JobRun.objects.all() if runs is None else runs
+    while not runs.filter(batches__gte=at_least).exists():
         assert time.monotonic() < deadline, "the run never began"
-        time.sleep(0.02)
+        time.sleep(0.01)

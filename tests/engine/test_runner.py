@@ -189,6 +189,35 @@ def test_a_related_effect_is_a_change_too_and_leaves_the_row_to_no_later_job(run
     assert (mark.book, mark.placed_at) == (None, NOW - DAY)
 
 
+def test_what_a_batch_writes_down_does_not_hide_its_rows_from_its_own_effect(run, declare):
+    """An earlier job changed other bookmarks, a later one looks at them, and this one's are its own."""
+    book = Book.objects.create(read_at=NOW - DAY)
+    loose, kept = (Bookmark.objects.create(book=each, placed_at=NOW - DAY) for each in (None, book))
+    declare(
+        Policy(
+            name="loose-marks",
+            model="testapp.Bookmark",
+            where=Q(book__isnull=True),
+            select=Aged("placed_at"),
+            action=Update({"placed_at": None}),
+        ),
+        Policy(
+            name="retire",
+            model="testapp.Book",
+            where=Q(is_active=True),
+            select=Aged("read_at"),
+            action=Deactivate(related={"bookmarks": {"placed_at": None}}),
+        ),
+        Policy(name="marks", model="testapp.Bookmark", select=Aged("placed_at"), action=Delete()),
+    )
+
+    seen, job = run(dry_run=True).jobs[1], run().jobs[1]
+
+    assert (seen.due, seen.related) == (job.changed, job.related) == (1, {"testapp.Bookmark": 1})
+    assert {mark.placed_at for mark in Bookmark.objects.all()} == {None}
+    assert set(Bookmark.objects.all()) == {loose, kept}
+
+
 def test_claims_of_a_run_that_died_are_removed_by_the_next(run, declare):
     died = CleanupRun.objects.create(trigger="x", host="x", pid=1, started_at=NOW - 99 * DAY)
     Claim.objects.create(run_id=died.pk, model="testapp.Book", object_pk="1")

@@ -4,6 +4,8 @@ import uuid
 
 from django.db import models
 
+from tests.testapp import shapes  # noqa: F401
+
 
 class Author(models.Model):
     name = models.CharField(max_length=50, blank=True)
