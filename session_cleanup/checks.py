@@ -8,7 +8,8 @@ from django.db import connections
 
 from session_cleanup.engine.exactness import doubts
 from session_cleanup.policies import registry
-from session_cleanup.policies.validation import Problem, problems
+from session_cleanup.policies.fit import Problem
+from session_cleanup.policies.validation import problems
 
 TAG = "session_cleanup"
 

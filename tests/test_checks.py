@@ -15,6 +15,7 @@ from session_cleanup.checks import check_configuration, check_connections
 from session_cleanup.policies import (
     Aged,
     Update,
+    fit,
     registry,
     validation,
 )
@@ -182,7 +183,11 @@ def test_w004_an_sqlite_that_gives_up_at_once(monkeypatch, options, timeout, ids
 
 
 def test_every_check_id_has_a_test():
-    said = Path(checks.__file__).read_text() + Path(validation.__file__).read_text()
+    said = (
+        Path(checks.__file__).read_text()
+        + Path(validation.__file__).read_text()
+        + Path(fit.__file__).read_text()
+    )
     tested = Path(__file__).read_text() + Path(test_validation.__file__).read_text()
     provoked = re.findall(r"^def test_([ew]\d{3})_", tested, re.MULTILINE)
 

@@ -11,7 +11,7 @@ from session_cleanup.policies.policy import Policy
 from session_cleanup.reporting.json import iso
 
 RULE = "=" * 60
-UNKNOWN = "not known (the count took too long)"
+UNKNOWN = "not known (the count took too long or failed)"
 
 
 def render(report: RunReport, *, verbose: bool = False) -> str:

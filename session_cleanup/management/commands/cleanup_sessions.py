@@ -76,7 +76,7 @@ class Command(BaseCommand):
         add("--max-age", metavar="HOURS", help="For this run, the age of jobs that count in hours (1-8760).")
         add("--days", metavar="N", help="For this run, the age of jobs that count in days (1-365).")
         add("--batch-size", metavar="N", help="The largest batch, in rows (1-10000).")
-        add("--max-rows", metavar="N", help="Rows that each job may change before it ends.")
+        add("--max-rows", metavar="N", help="Rows that each job may change (what goes along not counted).")
         add("--max-seconds", metavar="S", help="Seconds after which the run ends, between two batches.")
         add("--database", metavar="ALIAS", help="Run in this database instead of each job's own.")
         add("--format", choices=["text", "json"], default="text", help="How to print the result.")
@@ -98,6 +98,8 @@ class Command(BaseCommand):
         if options["stats"]:
             refuse_together("--stats", options)
             return runner.count(request)
+        if request.dry_run:  # the first Ctrl-C ends it: there is no batch to wait for
+            return runner.run(request)
         with stop_on_signals() as stop, progress_on(sys.stderr, options) as observer:
             return runner.run(request, observer=observer, stopped=stop)
 

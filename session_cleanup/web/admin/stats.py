@@ -14,7 +14,7 @@ from session_cleanup.engine.connections import database_clock
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.models import CleanupRun, JobRun, Session
 from session_cleanup.models.history import as_stored
-from session_cleanup.policies import registry, validation
+from session_cleanup.policies import fit, registry, validation
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 from session_cleanup.scheduling.schedules import schedule_of
@@ -64,7 +64,7 @@ class _Counts:
         self.claims: dict[str, Claims | Fault | None] = {}
 
     def ask(self, job: Policy, question: Callable[[Policy, Claims], T]) -> T | Fault | None:
-        for problem in validation.of_policy(job):
+        for problem in fit.of_policy(job):
             if problem.id.startswith("E"):
                 return Fault(str(problem))
         using = job.get_database()
