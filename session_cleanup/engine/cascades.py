@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, ForeignKey, Model, OuterRef, Q, QuerySet
+from django.db.models import Exists, ForeignKey, Model, OuterRef, Q, QuerySet, deletion
 from django.db.models.deletion import (
     CASCADE,
     DO_NOTHING,
@@ -22,7 +22,9 @@ from session_cleanup.policies.claims import Claims, concrete
 
 Rows = QuerySet[Any]
 CHUNK = 500  # keys in one IN list
-NOT_NULLING = (CASCADE, PROTECT, RESTRICT, DO_NOTHING)  # all others write to a row that stays
+# Since Django 6.1 cascading can be left to the database; what goes is the same.
+CASCADES = (CASCADE, getattr(deletion, "DB_CASCADE", CASCADE))
+NOT_NULLING = (*CASCADES, PROTECT, RESTRICT, DO_NOTHING)  # all others write to a row that stays
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,15 @@ class Edge:
     @property
     def on_delete(self) -> Any:
         return self.field.remote_field.on_delete
+
+    @property
+    def cascades(self) -> bool:
+        return self.on_delete in CASCADES
+
+    @property
+    def in_database(self) -> bool:
+        """Whether the database acts on it by itself, unseen by Django."""
+        return isinstance(self.on_delete, getattr(deletion, "DatabaseOnDelete", ()))
 
 
 def edges(model: type[Model]) -> list[Edge]:
@@ -64,13 +75,13 @@ def cascade_paths(
     for edge in edges(model):
         lookup = f"{edge.field.name}__{prefix}" if prefix else edge.field.name
         yield edge, lookup
-        if edge.on_delete is CASCADE and edge.child not in here:
+        if edge.cascades and edge.child not in here:
             yield from cascade_paths(edge.child, prefix=lookup, seen=here)
 
 
 def closure(model: type[Model]) -> set[type[Model]]:
     """All models of which a row may be deleted when one of `model` is."""
-    return {concrete(model)} | {edge.child for edge, _ in cascade_paths(model) if edge.on_delete is CASCADE}
+    return {concrete(model)} | {edge.child for edge, _ in cascade_paths(model) if edge.cascades}
 
 
 def is_cyclic(model: type[Model]) -> bool:
@@ -79,7 +90,7 @@ def is_cyclic(model: type[Model]) -> bool:
 
 
 def _reaches(start: type[Model], goal: type[Model]) -> bool:
-    return any(edge.on_delete is CASCADE and edge.child is goal for edge, _ in cascade_paths(start))
+    return any(edge.cascades and edge.child is goal for edge, _ in cascade_paths(start))
 
 
 def deleted_with(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
@@ -92,7 +103,7 @@ def deleted_with(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
     for parent in _parents_first(model):
         found[parent] = rows if parent is model else claims.reachable(parent).filter(conditions[parent])
         for edge in edges(parent):
-            if edge.on_delete is CASCADE:
+            if edge.cascades:
                 reached = Q(**{f"{edge.field.name}__in": found[parent]})
                 conditions[edge.child] = conditions.get(edge.child, Q()) | reached
     return found
@@ -104,7 +115,7 @@ def _parents_first(model: type[Model]) -> list[type[Model]]:
 
     def visit(at: type[Model]) -> None:
         for edge in edges(at):
-            if edge.on_delete is CASCADE and edge.child not in order:
+            if edge.cascades and edge.child not in order:
                 visit(edge.child)
         if at not in order:
             order.append(at)
@@ -130,7 +141,7 @@ def _levels(rows: Rows, claims: Claims) -> Iterator[tuple[type[Model], list[Any]
         parent, new = fresh.popleft()
         yield parent, new
         for edge in edges(parent):
-            if edge.on_delete is not CASCADE:
+            if not edge.cascades:
                 continue
             seen = known.setdefault(edge.child, set())
             for keys in _chunks(new):

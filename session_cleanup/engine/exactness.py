@@ -118,7 +118,7 @@ def surprises(model: type[Model]) -> list[str]:
         for edge in cascades.edges(at):
             if edge.on_delete is DO_NOTHING and getattr(edge.field, "db_constraint", True):
                 found.append(f"the database may keep a {at._meta.label} to which a row refers")
-        if any(not callable(edge.on_delete) for edge in cascades.edges(at)):
+        if any(edge.in_database for edge in cascades.edges(at)):
             found.append(f"the database itself cascades from {at._meta.label}")
     if protection.frees_itself(model):
         found.append("a row that goes may be what protects another row that is due")

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib.contenttypes.fields import GenericRelation
 from django.db.models import Exists, Model, OuterRef, QuerySet
-from django.db.models.deletion import CASCADE, DO_NOTHING, PROTECT, RESTRICT
+from django.db.models.deletion import DO_NOTHING, PROTECT, RESTRICT
 
 from session_cleanup.engine import cascades
 from session_cleanup.models import Hold
@@ -25,7 +25,7 @@ def protected(model: type[Model], claims: Claims) -> list[Exists]:
         refusing = claims.reachable(edge.child).filter(**{f"{lookup}__pk": OuterRef("pk")})
         if edge.on_delete is RESTRICT:  # not when the row that restricts goes along on another path
             for other, way in paths:
-                if other.child is edge.child and other.on_delete is CASCADE:
+                if other.child is edge.child and other.cascades:
                     refusing = refusing.exclude(**{f"{way}__pk": OuterRef("pk")})
         conditions.append(Exists(refusing))
     return conditions

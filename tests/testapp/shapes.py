@@ -192,3 +192,11 @@ class Far(models.Model):
     class Meta:
         managed = False
         db_table = 'far"."far'
+
+
+class Locker(models.Model):
+    """Goes with its room, since Django 6.1 by the database's own doing."""
+
+    room = models.ForeignKey(
+        Room, getattr(models, "DB_CASCADE", models.CASCADE), null=True, related_name="lockers"
+    )
