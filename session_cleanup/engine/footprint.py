@@ -33,6 +33,7 @@ from session_cleanup.policies.policy import Policy
 Rows = QuerySet[Any]
 HELD = "held"
 PROTECTED = "protected"
+MANY = 100_000  # due rows above which a preview would rather not hold their keys in memory
 
 
 def judged(policy: Policy, claims: Claims) -> Rows:
@@ -108,14 +109,18 @@ def _related_models(policy: Policy) -> set[type[Model]]:
 
 
 def claim_in_preview(
-    found: Footprint, remembered: set[type[Model]], watched: set[type[Model]], claims: Claims
+    found: Footprint,
+    due: int,
+    remembered: set[type[Model]],
+    watched: set[type[Model]],
+    claims: Claims,
 ) -> None:
     """Make later previews of this run see these rows as changed or gone.
 
-    The first claims are conditions. Rows that were found by way of earlier claims are claimed by their
-    keys: conditions within conditions would double with every job.
+    They are claimed by their keys; very many as a condition, to save memory, but not rows that were found
+    by way of earlier claims: conditions within conditions would double with every job.
     """
-    by_keys = claims.made
+    by_keys = claims.made or due <= MANY
     for rows in found.deleted:
         if concrete(rows.model) in watched:
             claims.delete(rows.model, _claim(rows, by_keys))

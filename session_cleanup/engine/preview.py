@@ -31,7 +31,7 @@ def preview(
         if cascades.is_cyclic(due.model):
             report.due = found.own.count()
         report.related = _counts(found)
-        claim_in_preview(found, remembered, watched, claims)
+        claim_in_preview(found, report.due, remembered, watched, claims)
     report.inexact += _found_in_database(policy, claims)
     report.seconds = time.monotonic() - started
 

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from session_cleanup.engine import footprint
 from session_cleanup.engine.report import JobReport, RunReport
 from session_cleanup.models import Hold
 from session_cleanup.policies import Aged, Close, Deactivate, Delete, Orphaned, Policy, Update
@@ -145,18 +146,21 @@ def empty() -> None:
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(model._meta.db_table)}")
 
 
+@pytest.mark.parametrize("many", [0, footprint.MANY])  # claims as conditions, and by keys
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_a_dry_run_counts_what_the_run_then_does(
-    declare: Callable[..., None], run: Callable[..., RunReport], seed: int
+    declare: Callable[..., None], run: Callable[..., RunReport], many: int, seed: int
 ) -> None:
     random = Random(seed)
     empty()
     fill(random)
     declare(*random.sample(policies(random.choice(AGES)), random.randint(1, 8)))
 
-    preview = run(dry_run=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(footprint, "MANY", many)
+        preview = run(dry_run=True)
     executed = run(batch_size=random.randint(1, 4))
 
     assert check(preview, executed)
