@@ -168,7 +168,8 @@ def split(text):
 
 def run_as_cleanup(*without):
     """The exit status of a run by the role that has these grants but one; what it did is undone."""
-    before = transaction.savepoint()
+    with connection.cursor() as cursor:
+        cursor.execute("SAVEPOINT before")
     try:
         with connection.cursor() as cursor:
             if without:
@@ -179,7 +180,8 @@ def run_as_cleanup(*without):
         return 1
     finally:
         transaction.set_rollback(False)
-        transaction.savepoint_rollback(before)
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK TO SAVEPOINT before")
 
 
 @pytest.mark.postgres

@@ -194,9 +194,15 @@ class Far(models.Model):
         db_table = 'far"."far'
 
 
-class Locker(models.Model):
-    """Goes with its room, since Django 6.1 by the database's own doing."""
+class Hall(models.Model):
+    """Has lockers."""
 
-    room = models.ForeignKey(
-        Room, getattr(models, "DB_CASCADE", models.CASCADE), null=True, related_name="lockers"
+    left_at = models.DateTimeField(null=True, db_index=True)
+
+
+class Locker(models.Model):
+    """Goes with its hall, since Django 6.1 by the database's own doing."""
+
+    hall = models.ForeignKey(
+        Hall, getattr(models, "DB_CASCADE", models.CASCADE), null=True, related_name="lockers"
     )
