@@ -7,6 +7,7 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from session_cleanup.engine import runner
+from session_cleanup.engine.batches import Batches, Totals
 from session_cleanup.engine.drain import Drain
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun, Session
@@ -86,6 +87,29 @@ def test_what_cannot_be_written_to_the_history_is_not_silent(run, monkeypatch):
     assert report.exit_status == 1
     assert "No space left" in report.jobs[0].error
     assert Session.objects.active().count() == 1  # the batch went with its record
+
+
+def test_a_count_that_this_process_never_learned_stays_in_the_history(run, monkeypatch):
+    """The batch committed, its answer was lost, and the database could not be asked again."""
+    SessionFactory.create_batch(2, expires_at=NOW - SECOND)
+    batch = Batches.run
+
+    def committed_but_cut(self, keys, position, **options):
+        batch(self, keys, position, **options)
+        self.totals, self.unsure = Totals(), True
+        raise DatabaseError("gone for good")
+
+    def cannot_ask(self):
+        if self.unsure:
+            raise DatabaseError("still gone")
+
+    monkeypatch.setattr(Batches, "run", committed_but_cut)
+    monkeypatch.setattr(Batches, "settle", cannot_ask)
+    report = run(JOB)
+
+    assert report.jobs[0].end_state == "failed"
+    job = JobRun.objects.get()
+    assert (job.changed, job.batches, job.end_state) == (2, 1, "failed")
 
 
 @BOTH
