@@ -33,7 +33,7 @@ def doubts(policies: Sequence[Policy]) -> list[list[str]]:
 def _by_itself(policy: Policy) -> Iterator[str]:
     """Why what one batch does can decide what a later batch of the same job finds."""
     model = policy.get_model()
-    if isinstance(policy.action, Update) and concrete(model) in written_columns(policy, own=False):
+    if isinstance(policy.action, Update) and concrete(model) in policy.action.related_models(model):
         yield "its related effect leads back to its own model"
     if isinstance(policy.select, Orphaned) and concrete(policy.select.target(model)[0]) in writes(policy):
         yield "what it deletes may leave others of its rows without their target"
@@ -75,17 +75,15 @@ def writes(policy: Policy) -> set[Any]:
         gone = cascades.closure(model)
         return gone | {edge.child for at in gone for edge in cascades.nulling_edges(at)}
     assert isinstance(policy.action, Update)
-    return {model} | {concrete(related_by(model, name).related_model) for name in policy.action.related}
+    return {model} | policy.action.related_models(model)
 
 
-def written_columns(policy: Policy, *, own: bool = True) -> dict[Any, set[str]]:
+def written_columns(policy: Policy) -> dict[Any, set[str]]:
     """The columns that an Update writes, by model: of its own rows, and of related ones."""
     if not isinstance(policy.action, Update):
         return {}
     model = policy.get_model()
-    found: dict[Any, set[str]] = {}
-    if own:
-        found[concrete(model)] = {column(name, model).name for name in policy.action.values}
+    found = {concrete(model): {column(name, model).name for name in policy.action.values}}
     for relation, values in policy.action.related.items():
         child = concrete(related_by(model, relation).related_model)
         found.setdefault(child, set()).update(column(name, child).name for name in values)

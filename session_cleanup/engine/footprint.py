@@ -25,7 +25,7 @@ from django.db.models.functions import Cast
 from session_cleanup.engine import cascades, protection
 from session_cleanup.models import Claim, Hold
 from session_cleanup.models.history import has_text_key, key_text
-from session_cleanup.policies.actions import Delete, Update, related_by
+from session_cleanup.policies.actions import Delete, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concrete
 from session_cleanup.policies.conditions import disjoint
 from session_cleanup.policies.policy import Policy
@@ -102,10 +102,8 @@ def to_remember(policy: Policy, later: Iterable[Policy]) -> set[type[Model]]:
 
 
 def _related_models(policy: Policy) -> set[type[Model]]:
-    if not isinstance(policy.action, Update):
-        return set()
-    model = policy.get_model()
-    return {concrete(related_by(model, name).related_model) for name in policy.action.related}
+    action = policy.action
+    return action.related_models(policy.get_model()) if isinstance(action, Update) else set()
 
 
 def claim_in_preview(

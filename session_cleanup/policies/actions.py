@@ -8,7 +8,7 @@ from django.db.models import ManyToOneRel, Model, Q, QuerySet
 
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.models.history import as_stored
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.claims import Claims, concrete
 
 Rows = QuerySet[Any]
 Values = Mapping[str, Any]
@@ -87,6 +87,10 @@ class Update(Action):
             if count := children.update(**_resolved(values, claims)):
                 counts[children.model._meta.label] = count
         return counts
+
+    def related_models(self, model: type[Model]) -> set[type[Model]]:
+        """The concrete models of the related rows that it may change."""
+        return {concrete(related_by(model, name).related_model) for name in self.related}
 
     def done_to(self, rows: Rows) -> Rows:
         """Those of `rows` that still look as the action left them."""
