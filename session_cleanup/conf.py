@@ -32,6 +32,19 @@ def schedules(value: object) -> str | None:
     return None if ok else "must be a dict of job or group to cron expression"
 
 
+@dataclass(frozen=True, init=False)
+class one_of:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def __init__(self, *words: str) -> None:
+        object.__setattr__(self, "words", words)
+
+    def __call__(self, value: object) -> str | None:
+        return None if value in self.words else f"must be one of {', '.join(map(repr, self.words))}"
+
+
 @dataclass(frozen=True)
 class whole_number:
     """A whole number from `low` to `high`, both included."""
@@ -91,8 +104,13 @@ class Conf:
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
 
-    # The largest number of rows in one batch, which is one transaction.
-    BATCH_SIZE = Setting(1000, whole_number(1, 10_000))
+    # Milliseconds that a batch, which is one transaction, shall take to the end of its commit. SQLite, whose
+    # writers wait for the whole file by polling, takes at least 50.
+    BATCH_MS = Setting(25, whole_number(1, 10_000))
+    # The largest number of rows in one batch, however fast they go.
+    BATCH_SIZE = Setting[int | None](None, whole_number(1, 10_000, none="to let the time alone decide"))
+    # How runs move through a table: "auto", or always by "keyset" or along the "heap" where that is possible.
+    WALK = Setting("auto", one_of("auto", "keyset", "heap"))
     # Milliseconds to pause after each batch; SQLite always pauses at least 25.
     PAUSE_MS = Setting(0, whole_number(0, 60_000))
     # Seconds after which the lease of a dead process ends.

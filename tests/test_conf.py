@@ -12,7 +12,8 @@ NUMBERS = {
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
     "HISTORY_DAYS": (90, 1, 3650),
-    "BATCH_SIZE": (1000, 1, 10_000),
+    "BATCH_MS": (25, 1, 10_000),
+    "BATCH_SIZE": (None, 1, 10_000),
     "PAUSE_MS": (0, 0, 60_000),
     "LEASE_SECONDS": (60, 5, 3600),
     "LOCK_TIMEOUT_MS": (15, 1, 60_000),
@@ -21,7 +22,7 @@ NUMBERS = {
     "STATS_TIMEOUT_MS": (5000, 100, 3_600_000),
     "RETRIES": (5, 0, 100),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}}
+OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto"}
 
 
 def test_every_setting_is_looked_at_here():

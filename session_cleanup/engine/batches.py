@@ -10,25 +10,37 @@ the batch under way. The history may live in another database: then its counts f
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from django.db import IntegrityError, connections
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
 from session_cleanup.engine import cascades, protection
 from session_cleanup.engine.connections import batch_transaction
-from session_cleanup.engine.footprint import HELD, PROTECTED, claims_of_run, footprint, judged
+from session_cleanup.engine.footprint import (
+    HELD,
+    PROTECTED,
+    claims_of_run,
+    footprint,
+    judged,
+    reads_one_table,
+)
 from session_cleanup.engine.leases import Lease
-from session_cleanup.models import Claim, JobRun
+from session_cleanup.engine.walks import KeysetWalk, Slice
+from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
-from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.claims import AmongKeys, Claims, concrete
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
+Cursor = Mapping[str, Any]  # where a job stands, as the history keeps it
 
 
 class Refused(Exception):
@@ -61,37 +73,74 @@ class Batches:
     left_alone: Counter[str] = field(default_factory=Counter)
     unsure: bool = False  # whether the last batch committed: the connection was lost
     started: float = field(default_factory=time.monotonic)
+    seconds: float = 0  # that the last one took, to the end of its commit
+    transactions: int = 0  # begun so far
+    disturbed: bool = False  # whether one of them failed
+    walk: str = KeysetWalk.name
 
     def run(
-        self, keys: list[Any], position: list[Any] | None, *, wait_ms: int | None = None
+        self, keys: list[Any], cursor: Cursor | None, *, wait_ms: int | None = None
     ) -> tuple[list[Any], list[Any]]:
         """Act on those of `keys` that are due; returns these, and those that somebody else had locked.
 
         With `wait_ms` it waits for locks that long, else it passes over them. Raises Refused when the
         models or the database do not let all of them be deleted.
         """
-        self.settle()
-        lock_ms = conf.LOCK_TIMEOUT_MS if wait_ms is None else wait_ms
-        try:
-            with batch_transaction(
-                self.claims.using, lock_ms=lock_ms, statement_ms=conf.STATEMENT_TIMEOUT_MS
-            ):
-                self.lease.renew()
-                locked = self._lock(keys, skip_locked=wait_ms is None)
-                due, skipped = self._judge(locked)
-                totals = self._act(due, skipped)
-                if self.record_here:
-                    self._write(totals, position)
-        except IntegrityError as error:  # a reference that Django knows nothing of, or one made just now
-            if not isinstance(self.policy.action, Delete):
-                raise
-            logger.warning("the database refused a delete job=%s error=%s", self.policy.name, error)
-            raise Refused(PROTECTED) from error
-        self.totals = totals
-        if not self.record_here:
-            self._write(totals, position)
+        with self._transaction(cursor, lock_ms=wait_ms):
+            locked = self._lock(self._rows(keys).order_by("pk"), skip_locked=wait_ms is None, keys=keys)
+            due, skipped = self._judge(locked)
+            self._act(due, skipped)
         found = set(locked)
         return due, [key for key in keys if key not in found]
+
+    def run_slice(self, part: Slice, cursor: Cursor, *, statement_ms: int) -> list[Any]:
+        """Act on all that is due in a slice of the heap; returns their keys, where somebody needs them.
+
+        It does so in one statement if that reads no other table: then each row is judged as it is acted
+        on. A lock that cannot be had fails the slice as a whole.
+        """
+        due: list[Any] = []
+        with self._transaction(cursor, statement_ms=statement_ms):
+            rows = part.of(self.policy.matching(self.claims))
+            if self._at_once and not self._holds():
+                self._count(self._act_at_once(rows))
+            else:
+                locked = self._lock(rows, skip_locked=False)
+                due, skipped = self._judge(locked)
+                self._act(due, skipped)
+        return due
+
+    @contextmanager
+    def _transaction(
+        self, cursor: Cursor | None, *, lock_ms: int | None = None, statement_ms: int | None = None
+    ) -> Iterator[None]:
+        """One batch: what the block does is kept together with what it counts, or not at all."""
+        self.settle()
+        before = self.totals
+        self.transactions += 1
+        try:
+            with batch_transaction(
+                self.claims.using,
+                lock_ms=conf.LOCK_TIMEOUT_MS if lock_ms is None else lock_ms,
+                statement_ms=statement_ms or conf.STATEMENT_TIMEOUT_MS,
+                flushed=not self.record_here,  # else the end of the job, written there too, is flushed
+            ):
+                self.lease.renew()
+                began = time.monotonic()  # from here on others may wait for us
+                yield
+                if self.record_here:
+                    self._write(cursor)
+        except BaseException as error:
+            self.totals = before
+            self.disturbed = True
+            if not (isinstance(error, IntegrityError) and isinstance(self.policy.action, Delete)):
+                raise
+            # A reference that Django knows nothing of, or one made just now.
+            logger.warning("the database refused a delete job=%s error=%s", self.policy.name, error)
+            raise Refused(PROTECTED) from error
+        self.seconds = time.monotonic() - began
+        if not self.record_here:
+            self._write(cursor)
 
     def sweep(self, keys: list[Any]) -> None:
         """Change related rows that came to be while their row was being changed.
@@ -101,16 +150,9 @@ class Batches:
         """
         action = self.policy.action
         assert isinstance(action, Update)
-        self.settle()
-        with batch_transaction(
-            self.claims.using, lock_ms=conf.LOCK_TIMEOUT_MS, statement_ms=conf.STATEMENT_TIMEOUT_MS
-        ):
-            self.lease.renew()
+        with self._transaction(None):
             more = action.apply_related(action.done_to(self._rows(keys)), self.claims)
-            totals = replace(self.totals, related=self.totals.related + Counter(more))
-            if self.record_here:
-                self._write(totals, None)
-        self.totals = totals
+            self.totals = replace(self.totals, related=self.totals.related + Counter(more))
 
     @property
     def record_here(self) -> bool:
@@ -140,23 +182,26 @@ class Batches:
 
     def _rows(self, keys: list[Any]) -> QuerySet[Any]:
         rows: QuerySet[Any] = QuerySet(concrete(self.policy.get_model()), using=self.claims.using)
-        return rows.filter(pk__in=keys)
+        return rows.filter(AmongKeys(F("pk"), keys))
 
-    def _lock(self, keys: list[Any], *, skip_locked: bool) -> list[Any]:
-        """Lock the rows and return the keys of those that we got, in order of key: no deadlock among us."""
+    def _lock(self, rows: QuerySet[Any], *, skip_locked: bool, keys: list[Any] | None = None) -> list[Any]:
+        """Lock the rows and return the keys of those that we got.
+
+        Keys are locked in their order: no deadlock among us.
+        """
+        found = rows.values_list("pk", flat=True)  # no instances: no code of theirs
         if not connections[self.claims.using].features.has_select_for_update_skip_locked:
-            return keys  # SQLite: the whole database is ours until the commit
-        rows = self._rows(keys).order_by("pk").values_list("pk", flat=True)  # no instances: no code of theirs
+            return list(found) if keys is None else keys  # SQLite: all is ours until the commit
         no_key = self.policy.action.lets_children_in
-        return list(rows.select_for_update(skip_locked=skip_locked, no_key=no_key))
+        return list(found.select_for_update(skip_locked=skip_locked, no_key=no_key))
 
     def _judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
-        rows = judged(self.policy, self.claims).filter(pk__in=locked)
+        rows = judged(self.policy, self.claims).filter(AmongKeys(F("pk"), locked))
         verdicts = dict(rows.values_list("pk", "verdict")) if locked else {}
         due = [key for key in locked if verdicts.get(key) == ""]
         return due, Counter(verdict for verdict in verdicts.values() if verdict)
 
-    def _act(self, due: list[Any], skipped: Counter[str]) -> Totals:
+    def _act(self, due: list[Any], skipped: Counter[str]) -> None:
         effect = Effect(0)
         if due:
             rows = self._rows(due)
@@ -166,12 +211,36 @@ class Batches:
                 claims = claims_of_run(found, self.remembered, self.claims, self.record.run_id)
             effect = self._delete(rows) if isinstance(self.policy.action, Delete) else self._apply(rows)
             Claim.objects.using(self.claims.using).bulk_create(claims, ignore_conflicts=True)
-        return Totals(
+        self._count(effect, skipped)
+
+    def _count(self, effect: Effect, skipped: Counter[str] | None = None) -> None:
+        self.totals = Totals(
             self.totals.changed + effect.changed,
             self.totals.related + Counter(effect.related),
-            self.totals.skipped + skipped,
+            self.totals.skipped + (skipped or Counter()),
             self.totals.batches + 1,
         )
+
+    @cached_property
+    def _at_once(self) -> bool:
+        """Whether one statement can find, judge and act, and nobody has to know on which rows."""
+        action = self.policy.action
+        if self.remembered or not reads_one_table(self.policy, self.claims):
+            return False
+        if isinstance(action, Delete):
+            return cascades.goes_alone(self.policy.get_model())
+        return isinstance(action, Update) and not action.related
+
+    def _act_at_once(self, rows: QuerySet[Any]) -> Effect:
+        if isinstance(self.policy.action, Delete):
+            return Effect(rows._raw_delete(self.claims.using))
+        return self._apply(rows)
+
+    def _holds(self) -> bool:
+        """Whether any row of the model is under a hold."""
+        label = concrete(self.policy.get_model())._meta.label
+        holds = Hold.objects.using(self.claims.using).active(self.claims.now)
+        return holds.filter(model=label).exists()
 
     def _apply(self, rows: QuerySet[Any]) -> Effect:
         return self.policy.action.apply(rows, self.claims)
@@ -196,7 +265,9 @@ class Batches:
             for going in cascades.deleted_with(rows, self.claims).values():
                 list(going.select_for_update().values_list("pk", flat=True))
 
-    def _write(self, totals: Totals, position: list[Any] | None) -> None:
+    def _write(self, cursor: Cursor | None) -> None:
+        totals = self.totals
+        self.walk = cursor["walk"] if cursor else self.walk
         JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk).update(
             changed=totals.changed,
             related=dict(totals.related),
@@ -204,5 +275,5 @@ class Batches:
             batches=totals.batches,
             seconds=time.monotonic() - self.started,
             heartbeat_at=Now(),
-            **({"cursor": position} if position else {}),
+            **({"cursor": cursor, "walk": cursor["walk"]} if cursor else {}),
         )

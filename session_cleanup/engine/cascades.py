@@ -17,6 +17,7 @@ from django.db.models.deletion import (
     RESTRICT,
     get_candidate_relations_to_delete,
 )
+from django.db.models.signals import post_delete, pre_delete
 
 from session_cleanup.policies.claims import Claims, concrete
 
@@ -82,6 +83,16 @@ def cascade_paths(
 def closure(model: type[Model]) -> set[type[Model]]:
     """All models of which a row may be deleted when one of `model` is."""
     return {concrete(model)} | {edge.child for edge, _ in cascade_paths(model) if edge.cascades}
+
+
+def goes_alone(model: type[Model]) -> bool:
+    """Whether deleting a row of `model` touches no other row and runs no code."""
+    return not (
+        list(get_candidate_relations_to_delete(model._meta))
+        or model._meta.private_fields
+        or model._meta.parents
+        or any(signal.has_listeners(model) for signal in (pre_delete, post_delete))
+    )
 
 
 def is_cyclic(model: type[Model]) -> bool:

@@ -10,13 +10,26 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from session_cleanup.conf import conf
+
 LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_timeout, deadlock, serialization failure
 TIMEOUT_STATES = {"57014"}  # statement_timeout, or somebody cancelled the statement
 LOST_STATES = ("08", "57P")  # connection exceptions; the server shuts down or starts
 SQLITE_STEPS = 10_000  # virtual machine steps between two looks at the clock
 BOUNDS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+OUTERMOST = (
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {0}; "
+    "SET LOCAL statement_timeout = {1}; SET LOCAL idle_in_transaction_session_timeout = {2}"
+)
 SET_BOUNDS = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in BOUNDS)
+FLUSHED = "SET CONSTRAINTS ALL IMMEDIATE"
+NOT_FLUSHED = f"{FLUSHED}; SET LOCAL synchronous_commit = off"
 READ_BOUNDS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in BOUNDS)
+
+
+SNAPSHOT = """
+SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s
+"""
 
 
 class Trouble(Enum):
@@ -39,11 +52,15 @@ def database_clock(using: str) -> datetime:
 
 
 @contextmanager
-def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterator[None]:
+def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: bool = True) -> Iterator[None]:
     """One durable READ COMMITTED transaction whose statements and lock waits are bounded.
 
     SQLite takes its write lock at the start (BEGIN IMMEDIATE), so a batch never fails half-way for
     want of it. Deferred constraints are checked before the end, inside the bounds.
+
+    Not `flushed`, its commit does not wait for the disk (PostgreSQL), and frees its locks so much sooner.
+    It is as atomic as any other, and the next commit that does wait takes it along; until then, less than
+    a second, a crash of the server undoes it as a whole.
     """
     connection: Any = connections[using]
     connection.ensure_connection()
@@ -58,7 +75,7 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterato
             yield
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                    cursor.execute(FLUSHED if flushed else NOT_FLUSHED)
     finally:
         if connection.vendor == "sqlite":
             connection.transaction_mode = mode
@@ -67,15 +84,16 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int) -> Iterato
 @contextmanager
 def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0) -> Iterator[None]:
     """Bound the statements inside, in the transaction that is open."""
+    idle_ms = max(statement_ms, conf.STATEMENT_TIMEOUT_MS)  # we may be slow between two short statements
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             outermost = not connection.savepoint_ids
             if outermost:  # an isolation level can only be set at the very start
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                cursor.execute(OUTERMOST.format(lock_ms, statement_ms, idle_ms))
             else:
                 cursor.execute(READ_BOUNDS)
                 before = cursor.fetchone()
-            cursor.execute(SET_BOUNDS, [str(lock_ms), str(statement_ms), str(statement_ms)])
+                cursor.execute(SET_BOUNDS, [str(lock_ms), str(statement_ms), str(idle_ms)])
         yield
         if not outermost:  # the transaction goes on, with what it had before
             with connection.cursor() as cursor:
@@ -88,6 +106,35 @@ def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int 
             yield
         finally:
             handle.set_progress_handler(None, 0)
+
+
+class Alone:
+    """Tells whether nobody else wrote to the database between now and a later moment.
+
+    PostgreSQL gives each writing transaction the next number, so there was none if as many were given
+    out as we had, and none was under way before or after. SQLite counts for us what others commit.
+    """
+
+    def __init__(self, using: str, ours: int) -> None:
+        self.using = using
+        self.before = self._look()
+        self.ours = ours
+
+    def until(self, ours: int) -> bool:
+        """Whether that was so; `ours`: the writing transactions we have had, as at the beginning."""
+        after = self._look()
+        if connections[self.using].vendor != "postgresql":
+            return after == self.before
+        spent = after[1] - self.before[1]
+        return all(oldest == following for oldest, following in (self.before, after)) and spent == (
+            ours - self.ours
+        )
+
+    def _look(self) -> tuple[int, ...]:
+        sql = SNAPSHOT if connections[self.using].vendor == "postgresql" else "PRAGMA data_version"
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(sql)
+            return tuple(cursor.fetchone())
 
 
 def trouble(error: DatabaseError | InterfaceError, using: str) -> Trouble | None:

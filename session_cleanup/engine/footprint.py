@@ -27,7 +27,7 @@ from session_cleanup.models import Claim, Hold
 from session_cleanup.models.history import has_text_key, key_text
 from session_cleanup.policies.actions import Delete, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concrete
-from session_cleanup.policies.conditions import disjoint
+from session_cleanup.policies.conditions import disjoint, foreign_reads
 from session_cleanup.policies.policy import Policy
 
 Rows = QuerySet[Any]
@@ -48,6 +48,21 @@ def judged(policy: Policy, claims: Claims) -> Rows:
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
     rows: Rows = policy.matching(claims).annotate(verdict=verdict)
     return rows
+
+
+def reads_one_table(policy: Policy, claims: Claims) -> bool:
+    """Whether only columns of a row itself decide whether it matches.
+
+    Then PostgreSQL judges the row that it locks or changes, as it is by then. What a condition reads of
+    other rows is what stood there when the statement began.
+    """
+    model = policy.get_model()
+    return not (
+        policy.select.scans
+        or foreign_reads(policy.where, model)
+        or claims.on(model)
+        or model._base_manager.all().query.where
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,57 @@ from session_cleanup.models import JobRun
 
 EndState = JobRun.EndState
 SQLITE_PAUSE_MS = 25  # waiting writers poll at most this far apart; a shorter pause can starve one
+FIRST_ROWS = 200
+MOST_ROWS = 10_000  # keys of a batch are held in memory
 TICK = 0.05  # seconds between two looks at the stop flag while resting
+SQLITE_BATCH_MS = 50  # with such pauses, shorter batches would leave most of the time unused
+HALF = 0.5
+SLACK = 1.5  # a statement of a slice is given up when it takes so much longer than a batch shall
+
+
+@dataclass
+class Size:
+    """How much one batch takes on, so that it lasts as long as it shall: `now` units, at most `limit`.
+
+    The seconds of a batch are taken to be a fixed part (round trips, waiting for the processor) and a
+    part for each unit, found by least squares over the batches so far, each weighing half as much as the
+    next one. Only the second part becomes less in a smaller batch, so that is what the size is made
+    for: were all of it put down to the units, batches would dwindle to one row on a slow network.
+    """
+
+    now: float
+    limit: float = float("inf")
+    units: float = 0  # mean of a batch
+    seconds: float = 0
+    variance: float = 0  # of the units
+    covariance: float = 0  # of units and seconds
+
+    def __post_init__(self) -> None:
+        self.now = min(self.now, self.limit)
+
+    def took(self, units: float, seconds: float, target: float) -> None:
+        """Learn from a batch of `units` that took `seconds`; the size grows at most twofold."""
+        if units < int(self.now) and seconds < target:
+            return  # less than was allowed: it says little about how long a full one takes
+        self._learn(units, max(seconds, 0.0001))
+        rate = self.seconds / self.units  # of a unit, were there no fixed part
+        known = self.variance > (0.05 * self.units) ** 2
+        each = min(max(self.covariance / self.variance, rate / 10), rate) if known else rate
+        fixed = self.seconds - each * self.units
+        wanted = max(target - fixed, target / 2) / each
+        self.now = min(max(wanted, self.now / 4), self.now * 2, self.limit)
+
+    def _learn(self, units: float, seconds: float) -> None:
+        weight = HALF if self.units else 1
+        more_units, more_seconds = units - self.units, seconds - self.seconds
+        self.variance = (1 - weight) * (self.variance + weight * more_units**2)
+        self.covariance = (1 - weight) * (self.covariance + weight * more_units * more_seconds)
+        self.units += weight * more_units
+        self.seconds += weight * more_seconds
+
+    def shrink(self) -> None:
+        """A batch was given up."""
+        self.now /= 2
 
 
 @dataclass
@@ -20,12 +70,23 @@ class Pace:
     stopped: Callable[[], bool]
     deadline: float | None
     max_rows: int | None
-    max_size: int
+    max_size: int | None
     sqlite: bool
-    size: int = field(init=False)
+    rows: Size = field(init=False)  # of a batch by keys
+    heap: Size = field(init=False)  # of a slice of the heap, in its own units
 
     def __post_init__(self) -> None:
-        self.size = self.max_size
+        self.rows = Size(FIRST_ROWS, self.max_size or MOST_ROWS)
+        self.heap = Size(1)  # until a walk along it knows better
+
+    @property
+    def target(self) -> float:
+        """Seconds that a batch shall take."""
+        return (max(conf.BATCH_MS, SQLITE_BATCH_MS) if self.sqlite else conf.BATCH_MS) / 1000
+
+    def patience(self) -> float:
+        """Seconds after which a statement of a slice is given up."""
+        return SLACK * max(self.target, self.heap.seconds)
 
     def over(self) -> EndState | None:
         """Why to end now, whatever is left to do."""
@@ -35,18 +96,20 @@ class Pace:
             return EndState.TIMED_OUT
         return None
 
-    def next_size(self, changed: int) -> int:
-        """Rows the next batch may have; 0 when --max-rows is used up."""
-        return self.size if self.max_rows is None else min(self.size, max(self.max_rows - changed, 0))
+    def room(self, changed: int) -> float:
+        """Rows that --max-rows still allows to change."""
+        return float("inf") if self.max_rows is None else max(self.max_rows - changed, 0)
 
-    def went_well(self) -> None:
-        self.size = min(self.size * 2, self.max_size)
+    def next_rows(self, changed: int) -> int:
+        """Rows the next batch by keys may have; 0 when --max-rows is used up."""
+        return int(min(max(self.rows.now, 1), self.room(changed)))
 
-    def went_badly(self) -> None:
-        self.size = max(self.size // 2, 1)
+    def slice_limit(self, changed: int) -> float:
+        """Rows that a slice of the heap may have at the very most."""
+        return min(self.max_size or float("inf"), self.room(changed))
 
-    def rest(self) -> None:
-        """Pause after a batch, so that waiting writers get their turn."""
+    def rest(self, seconds: float) -> None:
+        """Pause after a batch that took `seconds`, so that waiting writers get their turn."""
         pause = conf.PAUSE_MS
         if self.sqlite:
             pause = max(pause, SQLITE_PAUSE_MS + random.randint(0, 10))

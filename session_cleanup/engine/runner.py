@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models.functions import Now
@@ -35,7 +37,8 @@ from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
-Observer = Callable[[str, int], None]  # (job, rows changed so far), after each batch
+# (job, rows changed so far, share of the way if it is known), after each batch
+Observer = Callable[[str, int, float | None], None]
 
 
 def run(
@@ -61,7 +64,7 @@ def run(
             report.end_state = EndState.DISABLED
     else:
         list(_list(plan, request))  # before anything changes
-        _Run(plan, request, observer or (lambda job, changed: None), stopped).execute()
+        _Run(plan, request, observer or (lambda job, changed, share: None), stopped).execute()
     return RunReport(
         run=plan.run_id,
         dry_run=request.dry_run,
@@ -194,7 +197,8 @@ class _Run:
             sqlite=connections[report.database].vendor == "sqlite",
         )
         try:
-            report.end_state = Drain(batches, pace, lambda changed: self.observer(policy.name, changed)).run()
+            progress = partial(self.observer, policy.name)
+            report.end_state = Drain(batches, pace, progress, self._cursor(record)).run()
         finally:
             with suppress(DatabaseError, InterfaceError):  # what cannot be known now, the history knows
                 batches.settle()
@@ -202,8 +206,18 @@ class _Run:
             report.related = dict(batches.totals.related)
             report.skipped = dict(batches.skipped)
             report.batches = batches.totals.batches
+            report.walk = batches.walk
             for model in batches.remembered:
                 batches.claims.change(model, claimed(model, record.run_id, report.database))
+
+    def _cursor(self, record: JobRun) -> Any:
+        """Where the last run of the job stopped; None if it drained."""
+        earlier = JobRun.objects.using(self.plan.history).filter(
+            job=record.job, database=record.database, pk__lt=record.pk
+        )
+        last = earlier.exclude(end_state=EndState.BUSY).order_by("-pk").values_list("end_state", "cursor")
+        end_state, cursor = last.first() or ("", None)
+        return None if end_state in (EndState.DRAINED, EndState.DRAINED_WITH_SKIPS) else cursor
 
     def _end(self, record: JobRun, report: JobReport) -> None:
         """Write how the job ended. Its counts stand there already: each batch has written them."""

@@ -1,23 +1,33 @@
-"""How a run moves through a table: in keyset order, a few rows at a time, never with an offset that grows.
+"""How a run moves through a table: in keyset order, or along its heap; never with an offset that grows.
 
 A walk only finds candidates, without locks; the batch judges each row again when it acts on it. It goes
 on behind the last row *seen*, whatever became of that row, so that no row can hold it up. Positions are
 compared in the database, by its own collation and precision, never in Python.
+
+Along an index the rows that are due are found without the others, one random read each. Along the heap
+everything is read, but in order, and one statement finds and acts. So the heap is for tables of which a
+large share is due, and for conditions that no index serves.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.models import BooleanField, DateField, F, Func, Lookup, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
+from session_cleanup.conf import conf
+from session_cleanup.engine.connections import Trouble, bounded, trouble
+from session_cleanup.engine.heaps import Heap, InSlice, heap_of
 from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.fit import served_by_index
 from session_cleanup.policies.policy import Policy
 
 Position = tuple[Any, ...]
 WINDOW = 20_000  # rows looked at by one statement of a selection that scans
+DENSE = 0.03  # the share of rows that are due above which reading all of them is faster
 
 
 class Row(Func):
@@ -43,7 +53,7 @@ class UpTo(After):
 
 
 @dataclass(frozen=True)
-class Slice:
+class Found:
     """The keys a step found (of a whole window, or as many as asked for), where to go on from, and
     whether that was the last step."""
 
@@ -57,7 +67,7 @@ class KeysetWalk:
 
     name = "keyset"
 
-    def __init__(self, policy: Policy, claims: Claims) -> None:
+    def __init__(self, policy: Policy, claims: Claims, position: Position | None = None) -> None:
         self.policy = policy
         self.claims = claims
         meta = policy.get_model()._meta
@@ -66,21 +76,21 @@ class KeysetWalk:
         self.columns = [field.attname for field in fields]
         self.kinds = [plain(field) for field in fields]
         self.on_sqlite = connections[claims.using].vendor == "sqlite"
-        self.position: Position | None = None
+        self.position = position
 
-    def step(self, size: int) -> Slice:
+    def step(self, size: int) -> Found:
         """Find rows behind the position: the next `size`, or all of the next window of a selection that
-        scans. Move on with `position = slice.end`."""
+        scans. Move on with `position = found.end`."""
         rows = self._behind(self.policy.matching(self.claims))
         if self.policy.select.scans:
             end = self._window_end()
             if end is not None:
                 rows = rows.filter(UpTo(self._row(), self._values(end)))
             found = list(self._positions(rows))
-            return Slice([position[-1] for position in found], end, last=end is None)
+            return Found([position[-1] for position in found], end, last=end is None)
         found = list(self._positions(rows)[:size])
         end = found[-1] if found else self.position
-        return Slice([position[-1] for position in found], end, last=len(found) < size)
+        return Found([position[-1] for position in found], end, last=len(found) < size)
 
     @staticmethod
     def saved(position: Position | None) -> list[Any] | None:
@@ -125,3 +135,80 @@ class KeysetWalk:
             return Value(value, output_field=kind)
         text = Value(value, output_field=TextField())
         return text if self.on_sqlite else Cast(text, kind)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the heap, from one place up to another, and the most rows that can lie there."""
+
+    first: int
+    last: int
+    size: int  # in places
+    rows: int
+
+    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(InSlice(F("pk"), (self.first, self.last)))
+
+
+class HeapWalk:
+    """Walks a table in slices of its heap, as it was when the walk began.
+
+    Rows that other writers move meanwhile, behind us or past the end, are left to another pass.
+    """
+
+    name = "heap"
+
+    def __init__(self, heap: Heap, position: int | None = None) -> None:
+        self.heap = heap
+        self.position = heap.begin if position is None else position
+
+    def step(self, size: float, most_rows: float) -> Slice | None:
+        """The next `size` places, fewer if `most_rows` could lie there; None at the end.
+        Move on with `position = slice.last`."""
+        if self.position >= self.heap.end:
+            return None
+        places = max(int(min(size, most_rows // self.heap.rows_a_place)), 1)
+        last = self.heap.after(self.position, places)
+        return Slice(self.position, last, places, places * self.heap.rows_a_place)
+
+    @property
+    def share(self) -> float:
+        """Which share of the way is done."""
+        begin, end = self.heap.begin, self.heap.end
+        return (self.position - begin) / (end - begin) if end > begin else 1.0
+
+
+def choose(policy: Policy, claims: Claims) -> HeapWalk | None:
+    """A walk along the heap, where that is the faster one or asked for; None: go in keyset order."""
+    model = policy.get_model()
+    heap = None if conf.WALK == "keyset" else heap_of(model, claims.using)
+    if heap is None:
+        return None
+    if conf.WALK == "heap":
+        return HeapWalk(heap)
+    if heap.end < heap.small:
+        return None
+    if served_by_index(policy, model) and share_due(policy, claims, heap) < DENSE:
+        return None
+    return HeapWalk(heap)
+
+
+def share_due(policy: Policy, claims: Claims, heap: Heap) -> float:
+    """Which share of its table is due, from a sample; 0 if even that took too long."""
+    rows = claims.reachable(policy.get_model())
+    try:
+        with (
+            transaction.atomic(using=claims.using),
+            bounded(connections[claims.using], conf.STATS_TIMEOUT_MS),
+        ):
+            return heap.share(policy.matching(claims), rows)
+    except (DatabaseError, InterfaceError) as error:
+        if trouble(error, claims.using) is Trouble.TOO_SLOW:
+            return 0.0
+        raise
+
+
+def rule(policy: Policy) -> str:
+    """What a position is good for: the same policy, word for word. Something without words of its own in
+    it, which Python shows by its address, makes it another one in each process."""
+    return hashlib.sha256(repr(policy).encode()).hexdigest()[:16]

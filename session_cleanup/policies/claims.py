@@ -67,6 +67,10 @@ class Claims:
         """Whether any rows are claimed."""
         return bool(self._changed or self._deleted)
 
+    def on(self, model: type[Model]) -> bool:
+        """Whether rows of `model` are claimed."""
+        return concrete(model) in self._changed or concrete(model) in self._deleted
+
     def change(self, model: type[Model], taken: Condition) -> None:
         """Say that an earlier job has changed the rows of `model` of which `taken` is true."""
         self._changed.setdefault(concrete(model), []).append(taken)

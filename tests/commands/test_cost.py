@@ -11,8 +11,8 @@ from tests.factories import SessionFactory
 CLOCK = int(connection.vendor == "postgresql")  # SQLite's clock is this machine's: no statement
 # Two looks at the tables, the run's begin and end; its clock, and that of its end.
 RUN = 4 + 2 * CLOCK
-# Its record (begin, end), its lease (make, take, give back) and one probe.
-JOB = 6
+# Where its last run stopped, its record (begin, end), its lease (make, take, give back) and one probe.
+JOB = 7
 
 
 def statements(*jobs):

