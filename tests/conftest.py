@@ -10,6 +10,13 @@ from session_cleanup.policies.policy import Policy
 from tests.factories import NOW
 
 
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside the transaction of a test no slice is given up for being slow: SQLite would undo it all."""
+    if "transactional_db" not in request.fixturenames:
+        monkeypatch.setattr("session_cleanup.engine.pacing.SLACK", 10_000)
+
+
 @pytest.fixture
 def run(db: None) -> Callable[..., RunReport]:
     """run("job", dry_run=True, …): run jobs at NOW and give the report."""

@@ -122,12 +122,11 @@ class Drain:
         while True:
             if end := self.pace.over():
                 return end
-            most = self.pace.slice_limit(self.batches.totals.changed)
-            part = self.ladder.search(partial(walk.step, self.pace.heap.now, most))
+            part = self.ladder.search(partial(walk.step, self.pace.heap.now))
             if part is None:
                 return None
             cursor = self._cursor(walk, [part.last], node=walk.heap.node)
-            outcome = self.ladder.act_on_slice(part, cursor) if part.rows <= most else Outcome.BY_KEYS
+            outcome = self.ladder.act_on_slice(part, cursor)
             if outcome is Outcome.AGAIN:
                 continue
             self.share = walk.share

@@ -93,7 +93,7 @@ class Ladder:
 
     def act_on_slice(self, part: Slice, cursor: Cursor) -> Outcome:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
-        if self.pace.heap.now < 1:
+        if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
         patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
@@ -118,9 +118,9 @@ class Ladder:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
         rows = part.of(self.batches.policy.matching(self.batches.claims))
         keys = self.search(lambda: list(rows.order_by("pk").values_list("pk", flat=True)))
-        if self.pace.heap.now < 1:
-            self.pace.heap.now *= 2  # by and by a slice is tried as a whole again
-        return self.act(keys, cursor)
+        if len(keys) < self.pace.rows.now:
+            self.pace.heap.now *= 2  # less than a batch; and by and by a slice is tried as a whole again
+        return self.act(keys, cursor) if keys else None
 
     def _done(self, keys: list[Any]) -> None:
         self.attempts = 0

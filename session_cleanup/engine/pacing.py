@@ -104,8 +104,8 @@ class Pace:
         """Rows the next batch by keys may have; 0 when --max-rows is used up."""
         return int(min(max(self.rows.now, 1), self.room(changed)))
 
-    def slice_limit(self, changed: int) -> float:
-        """Rows that a slice of the heap may have at the very most."""
+    def most_rows(self, changed: int) -> float:
+        """Rows that the next batch may have at the very most."""
         return min(self.max_size or float("inf"), self.room(changed))
 
     def rest(self, seconds: float) -> None:

@@ -162,12 +162,11 @@ class HeapWalk:
         self.heap = heap
         self.position = heap.begin if position is None else position
 
-    def step(self, size: float, most_rows: float) -> Slice | None:
-        """The next `size` places, fewer if `most_rows` could lie there; None at the end.
-        Move on with `position = slice.last`."""
+    def step(self, size: float) -> Slice | None:
+        """The next `size` places; None at the end. Move on with `position = slice.last`."""
         if self.position >= self.heap.end:
             return None
-        places = max(int(min(size, most_rows // self.heap.rows_a_place)), 1)
+        places = max(int(size), 1)
         last = self.heap.after(self.position, places)
         return Slice(self.position, last, places, places * self.heap.rows_a_place)
 
