@@ -31,6 +31,7 @@ STOP_SECONDS = 60
 OPTIONS = {
     "listen_addresses": "",
     "max_connections": "100",
+    "max_prepared_transactions": "5",
     "shared_buffers": "64MB",
     "timezone": "UTC",
     "lock_timeout": "5s",  # a lock that should not be there fails a test instead of hanging it
@@ -39,12 +40,20 @@ OPTIONS = {
     "synchronous_commit": "off",
 }
 
-# $1 directory, $2 binaries, the rest are options of the server. TERM ends a server that has no
+# $1 directory, $2 binaries, $3 the directory of a server to be a standby of, or nothing; the rest are
+# options of the server. TERM ends a server that has no
 # handlers yet (a shell's background job ignores INT), INT one that would wait for its clients.
 KEEPER = """
-dir=$1 bin=$2; shift 2
+dir=$1 bin=$2 primary=$3; shift 3
 exec 3<&0
-if "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >/dev/null; then
+fill() {
+    if [ "$primary" ]; then
+        "$bin/pg_basebackup" -h "$primary" -U postgres -D "$dir/data" --checkpoint=fast --no-sync -R
+    else
+        "$bin/initdb" -D "$dir/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >/dev/null
+    fi
+}
+if fill; then
     "$bin/postgres" -D "$dir/data" -k "$dir" "$@" & server=$!
     { read -r _ <&3; kill -TERM $server; kill -INT $server; } & reader=$!
     wait $server
@@ -146,15 +155,18 @@ class Server:
         self.log = log
 
     @classmethod
-    def start(cls) -> Server:
-        """Start a server and wait until it answers; what was begun is undone if it does not."""
+    def start(cls, primary: str = "") -> Server:
+        """Start a server and wait until it answers; what was begun is undone if it does not.
+
+        With the socket's directory of a `primary` it is a standby of that one.
+        """
         user = account()
         # Not TMPDIR: a socket's path has room for about a hundred characters.
         directory = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         try:
             user.take(directory)
             binaries = binaries_for(user, directory)
-            server = cls(directory, *keep(user, directory, binaries))
+            server = cls(directory, *keep(user, directory, binaries, primary))
         except BaseException:
             shutil.rmtree(directory)
             raise
@@ -190,12 +202,14 @@ class Server:
         self.log.close()
 
 
-def keep(user: Account, directory: Path, binaries: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+def keep(
+    user: Account, directory: Path, binaries: Path, primary: str
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start the keeper as the server's user; return it and its log."""
     log = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes to it until it ends
     options = [text for name, value in OPTIONS.items() for text in ("-c", f"{name}={value}")]
     keeper = subprocess.Popen(
-        ["/bin/sh", "-c", KEEPER, "keeper", directory, binaries, *options],
+        ["/bin/sh", "-c", KEEPER, "keeper", directory, binaries, primary, *options],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=log,
