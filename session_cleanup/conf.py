@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from session_cleanup.exceptions import ConfigurationError
 
 PREFIX = "SESSION_CLEANUP_"
+UNLIMITED = "for no limit"
 T = TypeVar("T")
 
 
@@ -113,6 +114,8 @@ class Conf:
     WALK = Setting("auto", one_of("auto", "keyset", "heap"))
     # Milliseconds to pause after each batch; SQLite always pauses at least 25.
     PAUSE_MS = Setting(0, whole_number(0, 60_000))
+    # Percent of a batch's own time to pause after it, if that is longer.
+    PAUSE_PERCENT = Setting(0, whole_number(0, 1000))
     # Seconds after which the lease of a dead process ends.
     LEASE_SECONDS = Setting(60, whole_number(5, 3600))
     # Milliseconds a batch waits for a lock before it tries something smaller (PostgreSQL).
@@ -125,6 +128,18 @@ class Conf:
     STATS_TIMEOUT_MS = Setting(5000, whole_number(100, 3_600_000))
     # How often a batch is tried again after a deadlock, a lock time-out or a lost connection.
     RETRIES = Setting(5, whole_number(0, 100))
+
+    # A job waits while one of these is exceeded (PostgreSQL).
+    # Milliseconds that a connected standby or subscriber is behind.
+    MAX_REPLICA_LAG_MS = Setting[int | None](None, whole_number(1, 86_400_000, none=UNLIMITED))
+    # Seconds that the longest transaction in the database is open, prepared ones included.
+    MAX_TRANSACTION_SECONDS = Setting[int | None](None, whole_number(1, 604_800, none=UNLIMITED))
+    # Sessions of the database that wait for a lock, other than an advisory one.
+    MAX_WAITERS = Setting[int | None](None, whole_number(0, 10_000, none=UNLIMITED))
+    # Megabytes of write-ahead log that the whole server writes in a minute.
+    MAX_WAL_MB_PER_MINUTE = Setting[int | None](None, whole_number(1, 10_000_000, none=UNLIMITED))
+    # Dead rows in the table of the job.
+    MAX_DEAD_TUPLES = Setting[int | None](None, whole_number(1, 10**12, none=UNLIMITED))
 
 
 conf = Conf()

@@ -49,8 +49,7 @@ def test_e001_a_setting_out_of_range(settings, value):
 @pytest.mark.parametrize(
     ("values", "ids"),
     [
-        ({"PAUSE_MS": 2000}, []),
-        ({"PAUSE_MS": 2001}, ["E001"]),  # more than a third of the lease
+        ({"PAUSE_MS": 60_000}, []),  # the lease is renewed in a pause
         ({"STATEMENT_TIMEOUT_MS": 6000}, []),
         ({"STATEMENT_TIMEOUT_MS": 6001}, ["E001"]),  # longer than the lease
     ],

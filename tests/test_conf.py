@@ -15,12 +15,18 @@ NUMBERS = {
     "BATCH_MS": (25, 1, 10_000),
     "BATCH_SIZE": (None, 1, 10_000),
     "PAUSE_MS": (0, 0, 60_000),
+    "PAUSE_PERCENT": (0, 0, 1000),
     "LEASE_SECONDS": (60, 5, 3600),
     "LOCK_TIMEOUT_MS": (15, 1, 60_000),
     "LOCKED_WAIT_MS": (2000, 0, 600_000),
     "STATEMENT_TIMEOUT_MS": (20_000, 100, 3_600_000),
     "STATS_TIMEOUT_MS": (5000, 100, 3_600_000),
     "RETRIES": (5, 0, 100),
+    "MAX_REPLICA_LAG_MS": (None, 1, 86_400_000),
+    "MAX_TRANSACTION_SECONDS": (None, 1, 604_800),
+    "MAX_WAITERS": (None, 0, 10_000),
+    "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
+    "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
 OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto"}
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from django.db import IntegrityError, connections
+from django.db import DatabaseError, IntegrityError, InterfaceError, connections
 from django.db.models import F, Model, QuerySet
 from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Now
@@ -154,6 +154,14 @@ class Batches:
             more = action.apply_related(action.done_to(self._rows(keys)), self.claims)
             self.totals = replace(self.totals, related=self.totals.related + Counter(more))
 
+    def stay_alive(self) -> None:
+        """Renew the lease and show a sign of life, for a time in which there is no batch."""
+        try:
+            with self._transaction(None):
+                pass
+        except (DatabaseError, InterfaceError) as error:  # the next batch renews it, or knows what to do
+            logger.warning("lease not renewed job=%s error=%s", self.policy.name, str(error).strip())
+
     @property
     def record_here(self) -> bool:
         return self.record._state.db == self.claims.using
@@ -265,10 +273,13 @@ class Batches:
             for going in cascades.deleted_with(rows, self.claims).values():
                 list(going.select_for_update().values_list("pk", flat=True))
 
+    def _history(self) -> QuerySet[JobRun]:
+        return JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk)
+
     def _write(self, cursor: Cursor | None) -> None:
         totals = self.totals
         self.walk = cursor["walk"] if cursor else self.walk
-        JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk).update(
+        self._history().update(
             changed=totals.changed,
             related=dict(totals.related),
             skipped=dict(totals.skipped + self.left_alone),

@@ -1,15 +1,17 @@
-"""How large the next batch is, when to rest, and when a job must end before it is drained."""
+"""How large the next batch is, when to rest or to wait, and when a job must end before it is drained."""
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from session_cleanup.conf import conf
+from session_cleanup.engine.pressure import ASK_SECONDS, Pressure
 from session_cleanup.models import JobRun
 
 EndState = JobRun.EndState
-SQLITE_PAUSE_MS = 25  # waiting writers poll at most this far apart; a shorter pause can starve one
+SQLITE_PAUSE = 0.025  # seconds; waiting writers poll this far apart; a shorter pause can starve one
 FIRST_ROWS = 200
 MOST_ROWS = 10_000  # keys of a batch are held in memory
 TICK = 0.05  # seconds between two looks at the stop flag while resting
@@ -72,12 +74,18 @@ class Pace:
     max_rows: int | None
     max_size: int | None
     sqlite: bool
+    pressure: Pressure
+    stay_alive: Callable[[], None]  # renews the lease
     rows: Size = field(init=False)  # of a batch by keys
     heap: Size = field(init=False)  # of a slice of the heap, in its own units
+    waited: dict[str, float] = field(init=False)  # seconds by reason
+    alive_at: float = field(init=False)  # the lease was renewed then, or later
 
     def __post_init__(self) -> None:
         self.rows = Size(FIRST_ROWS, self.max_size or MOST_ROWS)
         self.heap = Size(1)  # until a walk along it knows better
+        self.waited = defaultdict(float)
+        self.alive_at = time.monotonic()
 
     @property
     def target(self) -> float:
@@ -89,7 +97,14 @@ class Pace:
         return SLACK * max(self.target, self.heap.seconds)
 
     def over(self) -> EndState | None:
-        """Why to end now, whatever is left to do."""
+        """Why to end now, whatever is left to do. Before it says so, it waits for a server in trouble."""
+        while (end := self._over()) is None and (reason := self.pressure.reason()):
+            started = time.monotonic()
+            self.sleep(ASK_SECONDS)
+            self.waited[reason] += time.monotonic() - started
+        return end
+
+    def _over(self) -> EndState | None:
         if self.stopped():
             return EndState.STOPPED
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -110,15 +125,20 @@ class Pace:
 
     def rest(self, seconds: float) -> None:
         """Pause after a batch that took `seconds`, so that waiting writers get their turn."""
-        pause = conf.PAUSE_MS
+        self.alive_at = time.monotonic() - seconds
+        pause = max(conf.PAUSE_MS / 1000, seconds * conf.PAUSE_PERCENT / 100)
         if self.sqlite:
-            pause = max(pause, SQLITE_PAUSE_MS + random.randint(0, 10))
-        self.sleep(pause / 1000)
+            pause = max(pause, SQLITE_PAUSE + random.uniform(0, 0.01))
+        self.sleep(pause)
 
     def back_off(self, attempt: int) -> None:
         self.sleep(min(0.1 * 2**attempt, 5) * random.uniform(0.5, 1))
 
     def sleep(self, seconds: float) -> None:
+        """Sleep until then, or until the job must end; the lease stays ours."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and self.over() is None:
+        while (left := end - time.monotonic()) > 0 and self._over() is None:
+            if time.monotonic() - self.alive_at > conf.LEASE_SECONDS / 3:
+                self.alive_at = time.monotonic()
+                self.stay_alive()
             time.sleep(min(left, TICK))

@@ -107,6 +107,7 @@ class JobReport:
     inexact: list[str] = field(default_factory=list)  # why a preview may differ; empty: it does not
     batches: int = 0
     seconds: float = 0.0
+    waited: Mapping[str, float] = field(default_factory=dict)  # seconds by what was wrong with the server
     walk: str | None = None
     error: str | None = None
     age_option: str | None = None  # the option that replaced the age, if one did

@@ -26,6 +26,7 @@ from session_cleanup.engine.footprint import claimed
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.plan import Plan
+from session_cleanup.engine.pressure import Pressure
 from session_cleanup.engine.preview import list_rows, preview
 from session_cleanup.engine.report import JobReport, RunReport, RunRequest, Statistics, sentence
 from session_cleanup.engine.statistics import ages, statistics
@@ -195,6 +196,8 @@ class _Run:
             max_rows=self.request.max_rows,
             max_size=self.request.batch_size or conf.BATCH_SIZE,
             sqlite=connections[report.database].vendor == "sqlite",
+            pressure=Pressure(policy.name, report.database, policy.get_model()._meta.db_table),
+            stay_alive=batches.stay_alive,
         )
         try:
             progress = partial(self.observer, policy.name)
@@ -207,6 +210,7 @@ class _Run:
             report.skipped = dict(batches.skipped)
             report.batches = batches.totals.batches
             report.walk = batches.walk
+            report.waited = dict(pace.waited)
             for model in batches.remembered:
                 batches.claims.change(model, claimed(model, record.run_id, report.database))
 

@@ -72,13 +72,6 @@ def _settings() -> Iterator[Problem]:
             f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}): a statement could outlast the lease.",
             "Lower the one, or raise the other.",
         )
-    if conf.PAUSE_MS * 3 > conf.LEASE_SECONDS * 1000:
-        yield Problem(
-            "E001",
-            f"SESSION_CLEANUP_PAUSE_MS is {conf.PAUSE_MS}, more than a third of "
-            f"SESSION_CLEANUP_LEASE_SECONDS ({conf.LEASE_SECONDS}): a run could lose its lease in a pause.",
-            "Pause less, or raise the lease.",
-        )
 
 
 def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:

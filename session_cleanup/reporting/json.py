@@ -73,6 +73,7 @@ def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
         "exact": not job.inexact,
         "batches": job.batches,
         "seconds": round(job.seconds, 3),
+        "waited": {reason: round(seconds, 3) for reason, seconds in job.waited.items()},
         "walk": job.walk,
         "error": job.error,
     }

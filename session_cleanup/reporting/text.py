@@ -109,6 +109,8 @@ def _result(job: JobReport, report: RunReport) -> Iterator[str]:
     for reason, count in sorted(job.skipped.items()):
         if count:
             yield f"  Skipped ({reason}): {count}"
+    for reason, seconds in sorted(job.waited.items()):
+        yield f"  Waited ({reason.replace('_', ' ')}): {seconds:.1f} s"
     if job.cutoff:
         yield f"  Cutoff time: {iso(job.cutoff)}"
     if job.age_option and job.age is not None:

@@ -21,6 +21,7 @@ def test_a_real_run_as_json(some_due):
         "skipped": {"locked": 0, "protected": 0, "held": 0},
         "exact": True,
         "batches": 1,
+        "waited": {},
         "walk": "keyset",
         "error": None,
     }

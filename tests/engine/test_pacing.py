@@ -11,6 +11,7 @@ from django.db import OperationalError, connection
 from session_cleanup.engine import drain, ladder
 from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.pacing import EndState, Pace, Size
+from session_cleanup.engine.pressure import Pressure
 from session_cleanup.models import Claim, Session
 from session_cleanup.policies.actions import Update
 from session_cleanup.policies.registry import jobs
@@ -20,7 +21,15 @@ JOB = "collaborative-expired"
 
 
 def pace(**options):
-    given = {"stopped": lambda: False, "deadline": None, "max_rows": None, "max_size": 8, "sqlite": False}
+    given = {
+        "stopped": lambda: False,
+        "deadline": None,
+        "max_rows": None,
+        "max_size": 8,
+        "sqlite": False,
+        "pressure": Pressure(JOB, "default", Session._meta.db_table),
+        "stay_alive": lambda: None,
+    }
     return Pace(**(given | options))
 
 
@@ -84,16 +93,39 @@ def test_a_batch_is_never_larger_than_what_max_rows_leaves():
 
 
 @pytest.mark.parametrize(
-    ("sqlite", "pause_ms", "least", "most"),
-    [(False, 0, 0, 0), (False, 40, 0.04, 0.04), (True, 0, 0.025, 0.035), (True, 500, 0.5, 0.5)],
+    ("sqlite", "pause_ms", "percent", "batch", "least", "most"),
+    [
+        (False, 0, 0, 9, 0, 0),
+        (False, 40, 0, 9, 0.04, 0.04),
+        (False, 0, 50, 0.2, 0.1, 0.1),  # in proportion
+        (False, 0, 1000, 0.02, 0.2, 0.2),
+        (False, 40, 50, 0.02, 0.04, 0.04),  # the longer of the two
+        (True, 0, 0, 9, 0.025, 0.035),
+        (True, 0, 50, 0.01, 0.025, 0.035),
+        (True, 0, 50, 0.2, 0.1, 0.1),
+        (True, 500, 0, 9, 0.5, 0.5),
+    ],
 )
-def test_the_rest_after_a_batch(settings, monkeypatch, sqlite, pause_ms, least, most):
+def test_the_rest_after_a_batch(settings, monkeypatch, sqlite, pause_ms, percent, batch, least, most):
     settings.SESSION_CLEANUP_PAUSE_MS = pause_ms
+    settings.SESSION_CLEANUP_PAUSE_PERCENT = percent
     slept = []
     monkeypatch.setattr(Pace, "sleep", lambda self, seconds: slept.append(seconds))
     for _ in range(20):
-        pace(sqlite=sqlite).rest(0.01)
+        pace(sqlite=sqlite).rest(batch)
     assert least <= min(slept) <= max(slept) <= most
+    assert (len(set(slept)) > 1) is (least < most)  # two processes do not keep step for ever
+
+
+@pytest.mark.parametrize("seconds", [0.025, 0.07])
+def test_a_pause_is_as_long_as_it_says(seconds):
+    this = pace()
+    took = []
+    for _ in range(5):
+        started = time.monotonic()
+        this.sleep(seconds)
+        took.append(time.monotonic() - started)
+    assert seconds <= min(took) < seconds + 0.01
 
 
 def test_a_pause_ends_as_soon_as_the_run_is_stopped():

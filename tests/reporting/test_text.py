@@ -61,6 +61,13 @@ def test_found_is_what_was_changed_and_what_was_skipped():
     assert "protected" not in lines
 
 
+def test_what_a_job_waited_for_is_said_with_the_time_it_took():
+    lines = shown(job(waited={"replica_lag": 3.21, "wal": 0.5}))
+
+    assert "  Waited (replica lag): 3.2 s\n  Waited (wal): 0.5 s\n" in lines
+    assert "Waited" not in shown(job())
+
+
 def test_related_rows_have_lines_of_their_own():
     lines = shown(job(changed=1, related={"session_cleanup.SessionMember": 4, "testapp.Book": 1}))
 

@@ -1,0 +1,58 @@
+"""A run in a thread of its own, and other sessions of its database beside it."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+from django.db import connection, connections
+
+from session_cleanup.engine import runner
+from session_cleanup.engine.report import RunRequest
+from tests.factories import NOW
+
+JOB = "collaborative-expired"
+PATIENCE = 30
+
+
+def until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"never came: {what}"
+        time.sleep(0.02)
+
+
+class Running(threading.Thread):
+    """A run in a thread of its own, with a connection of its own."""
+
+    def __init__(self, **options):
+        super().__init__(daemon=True)  # a test that fails does not wait for it
+        self.options = options
+        self.asked_to_stop = False
+        self.start()
+
+    def run(self):
+        request = RunRequest(jobs=(JOB,), **self.options)
+        try:
+            self.report = runner.run(request, now=NOW, stopped=lambda: self.asked_to_stop)
+        finally:
+            connections.close_all()
+
+    def job(self):
+        self.join(PATIENCE)
+        return self.report.jobs[0]
+
+
+def sql(statement, *params, using=connection):
+    with using.cursor() as cursor:
+        cursor.execute(statement, params)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+@contextmanager
+def another():
+    """Another session of the database, in this thread."""
+    other = connection.copy()
+    try:
+        yield other
+    finally:
+        other.close()
