@@ -1,5 +1,6 @@
 """What differs between PostgreSQL and SQLite: the clock, a batch's transaction, and kinds of trouble."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from session_cleanup.conf import conf
 
+logger = logging.getLogger(__name__)
 LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_timeout, deadlock, serialization failure
 TIMEOUT_STATES = {"57014"}  # statement_timeout, or somebody cancelled the statement
 LOST_STATES = ("08", "57P")  # connection exceptions; the server shuts down or starts
@@ -135,6 +137,18 @@ class Alone:
         with connections[self.using].cursor() as cursor:
             cursor.execute(sql)
             return tuple(cursor.fetchone())
+
+
+def checkpoint(using: str) -> None:
+    """Move what SQLite's write-ahead log holds into the database file, as far as nobody is in the way.
+
+    PASSIVE waits for no reader and no writer, and makes none wait; without such a log it does nothing.
+    """
+    try:
+        with connections[using].cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("checkpoint failed database=%s error=%s", using, str(error).strip())
 
 
 def trouble(error: DatabaseError | InterfaceError, using: str) -> Trouble | None:

@@ -128,6 +128,7 @@ class Pace:
         self.alive_at = time.monotonic() - seconds
         pause = max(conf.PAUSE_MS / 1000, seconds * conf.PAUSE_PERCENT / 100)
         if self.sqlite:
+            self.pressure.relieve()
             pause = max(pause, SQLITE_PAUSE + random.uniform(0, 0.01))
         self.sleep(pause)
 

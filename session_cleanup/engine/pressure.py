@@ -15,11 +15,12 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, connections
 
 from session_cleanup.conf import PREFIX, conf
-from session_cleanup.engine.connections import trouble
+from session_cleanup.engine.connections import checkpoint, trouble
 
 logger = logging.getLogger(__name__)
 ASK_SECONDS = 1.0
 GROWTH_SECONDS = 60.0  # a burst is made up for by a wait of this length at most
+CHECKPOINT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Pressure:
         self.using = using
         self.table = table
         self.found: str | None = None
-        self.asked_at = -math.inf
+        self.asked_at = self.relieved_at = -math.inf
         self.grown: dict[Sign, tuple[float, float]] = {}  # when a total was how much
         self.warned: set[Sign] = set()
 
@@ -102,6 +103,12 @@ class Pressure:
             if before and not self.found:
                 logger.info("going on job=%s reason=%s", self.job, before)
         return self.found
+
+    def relieve(self) -> None:
+        """Checkpoint SQLite's write-ahead log now and then; nobody waits for that."""
+        if time.monotonic() - self.relieved_at >= CHECKPOINT_SECONDS:
+            self.relieved_at = time.monotonic()
+            checkpoint(self.using)
 
     def _exceeded(self, limits: Limits) -> str | None:
         for sign, figure in self._figures(limits):

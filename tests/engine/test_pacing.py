@@ -111,6 +111,7 @@ def test_the_rest_after_a_batch(settings, monkeypatch, sqlite, pause_ms, percent
     settings.SESSION_CLEANUP_PAUSE_PERCENT = percent
     slept = []
     monkeypatch.setattr(Pace, "sleep", lambda self, seconds: slept.append(seconds))
+    monkeypatch.setattr(Pressure, "relieve", lambda self: None)
     for _ in range(20):
         pace(sqlite=sqlite).rest(batch)
     assert least <= min(slept) <= max(slept) <= most

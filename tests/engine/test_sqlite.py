@@ -1,0 +1,108 @@
+"""What is done for SQLite alone: its write-ahead log is checkpointed now and then, in nobody's way."""
+
+import shutil
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+
+import pytest
+from django.db import connection
+
+from session_cleanup.engine import pressure, runner
+from session_cleanup.engine.connections import checkpoint
+from session_cleanup.engine.pressure import SIGNS, Pressure
+from session_cleanup.engine.report import RunRequest
+from session_cleanup.models import Session
+from tests.factories import NOW, SECOND, SessionFactory
+
+JOB = "collaborative-expired"
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLite"),
+]
+
+
+def run():
+    return runner.run(RunRequest(jobs=(JOB,)), now=NOW).jobs[0]
+
+
+@contextmanager
+def write_ahead_log():
+    """The database in WAL mode, where only a checkpoint asked for is made."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode = wal")
+        cursor.execute("PRAGMA wal_autocheckpoint = 0")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            cursor.execute("PRAGMA wal_autocheckpoint = 1000")
+            cursor.execute("PRAGMA journal_mode = delete")
+
+
+def active_in_the_file(directory):
+    """How many sessions are active in the database file alone, without its log."""
+    copy = directory / "copy.sqlite3"
+    shutil.copy(connection.settings_dict["NAME"], copy)
+    with closing(sqlite3.connect(copy)) as alone:
+        return alone.execute("SELECT count(*) FROM session_cleanup_session WHERE is_active").fetchone()[0]
+
+
+def test_a_run_checkpoints_now_and_then(tmp_path, monkeypatch):
+    SessionFactory.create_batch(3, expires_at=NOW - SECOND)
+    with write_ahead_log():
+        monkeypatch.setattr(pressure, "CHECKPOINT_SECONDS", 0)
+        assert run().changed == 3
+        assert active_in_the_file(tmp_path) == 0
+
+        SessionFactory.create_batch(3, expires_at=NOW - SECOND)
+        checkpoint("default")
+        monkeypatch.setattr(Pressure, "relieve", lambda self: None)
+        assert run().changed == 3
+        assert active_in_the_file(tmp_path) == 3  # so it was the checkpoint
+
+
+def test_a_reader_or_a_writer_neither_holds_a_checkpoint_up_nor_fails_the_job(caplog):
+    SessionFactory.create_batch(3, expires_at=NOW - SECOND)
+    with write_ahead_log(), closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+        for begin in ("BEGIN; SELECT * FROM session_cleanup_session", "BEGIN IMMEDIATE"):
+            for statement in begin.split(";"):
+                other.execute(statement).fetchall()
+            started = time.monotonic()
+            checkpoint("default")
+            assert time.monotonic() - started < 0.2
+            if "IMMEDIATE" not in begin:
+                assert run().changed == 3
+            other.rollback()
+    assert "checkpoint failed" not in caplog.text
+
+
+def test_checkpoints_are_some_seconds_apart(monkeypatch):
+    made = []
+    monkeypatch.setattr(pressure, "checkpoint", made.append)
+    this = Pressure(JOB, "default", Session._meta.db_table)
+    for now in (1000.0, 1001.0, 1004.9, 1005.0, 1006.0):
+        monkeypatch.setattr(pressure.time, "monotonic", lambda now=now: now)
+        this.relieve()
+
+    assert made == ["default"] * 2
+
+
+def test_a_checkpoint_that_fails_is_logged_and_no_more(caplog):
+    """Within a transaction of our own that has written, SQLite refuses it."""
+    with write_ahead_log(), connection.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("UPDATE session_cleanup_session SET title = ''")
+        checkpoint("default")
+        cursor.execute("ROLLBACK")
+
+    assert "checkpoint failed database=default error=database table is locked" in caplog.text
+
+
+def test_the_limits_of_postgresql_ask_sqlite_nothing(settings):
+    for sign in SIGNS:
+        setattr(settings, f"SESSION_CLEANUP_{sign.setting}", 1)
+    SessionFactory(expires_at=NOW - SECOND)
+
+    assert (run().changed, run().waited) == (1, {})
