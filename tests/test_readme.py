@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from django.core.management.base import BaseCommand
 
-from session_cleanup.conf import SETTINGS, whole_number
+from session_cleanup.conf import PREFIX, SETTINGS, whole_number
+from session_cleanup.engine.pressure import SIGNS
 from session_cleanup.engine.report import OUTCOMES, RANGES
 from session_cleanup.management.commands import cleanup_deploy, cleanup_sessions
 from session_cleanup.models import CleanupRun, JobRun
@@ -48,6 +49,12 @@ def test_every_setting_with_its_default_and_range():
         if isinstance(setting.rule, whole_number):
             assert numbers(allowed) == [setting.rule.low, setting.rule.high], name
             assert ("None" in allowed) == bool(setting.rule.none), name
+
+
+def test_every_reason_to_wait_with_its_limit():
+    said = [tuple(readme.code(cell)[0] for cell in row[:2]) for row in readme.table("reason")]
+
+    assert said == [(sign.reason, PREFIX + sign.setting) for sign in SIGNS]
 
 
 def test_every_variable_of_the_example_project():

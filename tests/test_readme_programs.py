@@ -219,6 +219,7 @@ OUR_MESSAGES = [
     "lacks something that this run needs",
     "is being run by",
     "cleanup is disabled",
+    "not all can be seen",
     "cleanup finished run=",
 ]
 
