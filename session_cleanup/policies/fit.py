@@ -15,7 +15,6 @@ from django.db.models import (
     Model,
     QuerySet,
     TextField,
-    UniqueConstraint,
     UUIDField,
 )
 from django.db.models.sql import Query
@@ -25,7 +24,8 @@ from session_cleanup.models import Claim, CleanupLease
 from session_cleanup.models.history import has_text_key, plain
 from session_cleanup.policies.actions import Delete, RunClock, Update, Values, is_constant, related_by
 from session_cleanup.policies.claims import Claims, concrete
-from session_cleanup.policies.conditions import column, facts, falsifies, foreign_reads
+from session_cleanup.policies.conditions import column, falsifies, foreign_reads
+from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.registry import did_you_mean
 from session_cleanup.policies.selections import Aged, Orphaned
@@ -65,7 +65,7 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
             "W001",
             f"Policy {policy.name!r}: no index of {policy.model} leads to {policy.select.column!r}, so each "
             "run reads it all.",
-            f"Add models.Index(fields={_wanted_index(policy, model)!r}, name=…) to the model and migrate.",
+            f"Add {as_code(wanted_index(policy, model))} to the model and migrate.",
         )
 
 
@@ -213,31 +213,3 @@ def _check_values(values: Values, model: type[Model]) -> None:
                 raise FieldError(f"{model._meta.label}.{name} is no date or time, so it cannot be RUN_CLOCK.")
         else:
             value.resolve_expression(Query(model), allow_joins=False, for_save=True)
-
-
-def _fixed(policy: Policy, model: type[Model]) -> list[str]:
-    """Columns that the condition fixes to one value, so that an index may begin with them."""
-    found = [name for name, lookup, _ in facts(policy.where, model) if lookup in ("exact", "isnull")]
-    return [column(name, model).name for name in found]
-
-
-def _wanted_index(policy: Policy, model: type[Model]) -> list[str]:
-    """The fields of an index in whose order a run walks: fixed columns, the clock, the primary key."""
-    walked = column(policy.select.column, model).name
-    return list(dict.fromkeys([*_fixed(policy, model), walked, model._meta.pk.name]))
-
-
-def served_by_index(policy: Policy, model: type[Model]) -> bool:
-    """Whether some declared index leads to the column of the walk, after columns that are fixed."""
-    meta = model._meta
-    walked = column(policy.select.column, model)
-    if walked.primary_key or walked.unique or walked.db_index:
-        return True
-    fixed = set(_fixed(policy, model)) - {walked.name}
-    indexes = [index.fields for index in meta.indexes] + [list(names) for names in meta.unique_together]
-    indexes += [list(each.fields) for each in meta.constraints if isinstance(each, UniqueConstraint)]
-    for fields in indexes:
-        names = [column(name.lstrip("-"), model).name for name in fields]
-        if next((name for name in names if name not in fixed), None) == walked.name:
-            return True
-    return False
