@@ -39,17 +39,8 @@ class Plan:
     def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
         refuse_errors()
         policies = with_age(registry.select(request.jobs, request.group), request.age)
-        if request.database is not None and request.database not in connections:
-            raise ConfigurationError(
-                f"There is no database {request.database!r}."
-                f"{registry.did_you_mean(request.database, connections)} "
-                f"DATABASES has {', '.join(connections)}."
-            )
+        aliases = homes(policies, request.database)
         history = router.db_for_write(CleanupRun)
-        aliases = {policy.name: request.database or policy.get_database() for policy in policies}
-        for policy in policies:
-            for stranger in strangers(policy, aliases[policy.name]):
-                raise ConfigurationError(f"{stranger} Leave that job or --database out.")
         check_tables(history, [CleanupRun, JobRun])
         for using in set(aliases.values()):
             here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
@@ -75,6 +66,20 @@ class Plan:
     def _later(self, policy: Policy) -> list[Policy]:
         later = self.policies[self.policies.index(policy) + 1 :]
         return [each for each in later if self.claims[each.name] is self.claims[policy.name]]
+
+
+def homes(policies: Sequence[Policy], database: str | None) -> dict[str, str]:
+    """The database of each policy by its name: `database`, or else its own. Refuses where it cannot run."""
+    if database is not None and database not in connections:
+        raise ConfigurationError(
+            f"There is no database {database!r}.{registry.did_you_mean(database, connections)} "
+            f"DATABASES has {', '.join(connections)}."
+        )
+    aliases = {policy.name: database or policy.get_database() for policy in policies}
+    for policy in policies:
+        for stranger in strangers(policy, aliases[policy.name]):
+            raise ConfigurationError(f"{stranger} Leave that job or --database out.")
+    return aliases
 
 
 def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:

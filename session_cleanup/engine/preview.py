@@ -32,7 +32,7 @@ def preview(
             report.due = found.own.count()
         report.related = _counts(found)
         claim_in_preview(found, report.due, remembered, watched, claims)
-    report.inexact += _found_in_database(policy, claims)
+    report.inexact += found_in_database(policy, claims)
     report.seconds = time.monotonic() - started
 
 
@@ -62,7 +62,7 @@ def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> 
         report.more_rows = due.count() - limit
 
 
-def _found_in_database(policy: Policy, claims: Claims) -> list[str]:
+def found_in_database(policy: Policy, claims: Claims) -> list[str]:
     """Reasons for doubt that only the database knows: triggers, and holds inside a cycle."""
     models = (
         cascades.closure(policy.get_model())
