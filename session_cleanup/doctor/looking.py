@@ -1,0 +1,65 @@
+"""How the doctor asks a database: it never changes anything and never asks for long.
+
+Each question is a transaction of its own that is read-only by the database's own doing (READ ONLY, or
+query_only in SQLite), whose statements and waits for locks end after SESSION_CLEANUP_STATS_TIMEOUT_MS,
+and which is rolled back.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connections, transaction
+from django.db.models import QuerySet
+
+from session_cleanup.conf import conf
+from session_cleanup.engine.connections import Trouble, bounded, trouble
+
+FAILURES = (DatabaseError, InterfaceError)
+
+
+@contextmanager
+def looking(using: str) -> Iterator[Any]:
+    """A cursor to ask with."""
+    connection = connections[using]
+    milliseconds = conf.STATS_TIMEOUT_MS
+    with transaction.atomic(using=using):
+        with (
+            bounded(connection, milliseconds, lock_ms=milliseconds),
+            connection.cursor() as cursor,
+            _read_only(cursor, connection.vendor),
+        ):
+            yield cursor
+        transaction.set_rollback(True, using=using)
+
+
+@contextmanager
+def _read_only(cursor: Any, vendor: str) -> Iterator[None]:
+    if vendor == "postgresql":
+        cursor.execute("SET TRANSACTION READ ONLY")  # until the transaction, or its savepoint, is over
+        yield
+        return
+    cursor.execute("PRAGMA query_only")
+    before = cursor.fetchone()[0]
+    cursor.execute("PRAGMA query_only = ON")
+    try:
+        yield
+    finally:
+        cursor.execute(f"PRAGMA query_only = {before}")
+
+
+def ask(using: str, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
+    with looking(using) as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
+
+
+def counted(rows: QuerySet[Any]) -> int | None:
+    """How many; None when counting takes too long."""
+    try:
+        with looking(rows.db):
+            return rows.count()
+    except FAILURES as error:
+        if trouble(error, rows.db) is Trouble.TOO_SLOW:
+            return None
+        raise
