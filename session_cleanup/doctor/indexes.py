@@ -69,8 +69,8 @@ def _partial(case: Case, leading: list[Index], rows: int | None) -> Finding:
         "index-partial",
         _by_size(rows),
         case.policy.name,
-        f"What leads to {case.policy.select.column!r} in {case.table.name} holds only rows with {held}, which "
-        "the policy does not ask for in words that the database can match.",
+        f"What leads to {case.policy.select.column!r} in {case.table.name} holds only rows with {held}, "
+        "which the policy does not ask for in words that the database can match.",
         WHY,
         "Give such an index the policy's own condition, or take this one beside it.",
         _migration(case),
