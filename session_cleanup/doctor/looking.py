@@ -26,26 +26,27 @@ def looking(using: str) -> Iterator[Any]:
     with transaction.atomic(using=using):
         with (
             bounded(connection, milliseconds, lock_ms=milliseconds),
+            _read_only(connection),
             connection.cursor() as cursor,
-            _read_only(cursor, connection.vendor),
         ):
             yield cursor
         transaction.set_rollback(True, using=using)
 
 
 @contextmanager
-def _read_only(cursor: Any, vendor: str) -> Iterator[None]:
-    if vendor == "postgresql":
-        cursor.execute("SET TRANSACTION READ ONLY")  # until the transaction, or its savepoint, is over
+def _read_only(connection: Any) -> Iterator[None]:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")  # until the transaction, or its savepoint, is over
         yield
         return
-    cursor.execute("PRAGMA query_only")
-    before = cursor.fetchone()[0]
-    cursor.execute("PRAGMA query_only = ON")
+    handle = connection.connection  # Django asks nothing more after an error
+    [before] = handle.execute("PRAGMA query_only").fetchone()
+    handle.execute("PRAGMA query_only = ON")
     try:
         yield
     finally:
-        cursor.execute(f"PRAGMA query_only = {before}")
+        handle.execute(f"PRAGMA query_only = {before}")
 
 
 def ask(using: str, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STORAGE = {"dead-rows", "autovacuum-off", "space-to-win"}
 on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="needs SQLite")
 TICKETS = Policy(name="tickets", model="testapp.Ticket", select=Aged("day"), action=Delete())
-TICKETS_OF = "INSERT INTO testapp_ticket (code, is_hidden) SELECT '{} ticket ' || n, false FROM generate_series(1, {}) n"
+TICKETS_OF = """
+INSERT INTO testapp_ticket (code, is_hidden) SELECT '{} ticket ' || n, false FROM generate_series(1, {}) n
+"""
 
 
 def execute(*statements):
