@@ -14,14 +14,18 @@ import pytest
 from django.core.management.base import BaseCommand
 
 from session_cleanup.conf import PREFIX, SETTINGS, whole_number
+from session_cleanup.doctor.examination import examine
+from session_cleanup.doctor.findings import MEANINGS, Finding
+from session_cleanup.doctor.indexes import FEW
 from session_cleanup.engine.pressure import SIGNS
 from session_cleanup.engine.report import OUTCOMES, RANGES
-from session_cleanup.management.commands import cleanup_deploy, cleanup_sessions
+from session_cleanup.management.commands import cleanup_deploy, cleanup_doctor, cleanup_sessions
 from session_cleanup.models import CleanupRun, JobRun
 from session_cleanup.policies import Policy, registry
 from session_cleanup.policies.policy import GROUPS
 from session_cleanup.policies.presets import PRESETS
 from session_cleanup.reporting import json as as_json
+from session_cleanup.reporting.diagnosis import as_json as diagnosis_as_json
 from session_cleanup.scheduling.deploy import TARGETS
 from session_cleanup.scheduling.schedules import schedule_of
 from tests import readme
@@ -84,7 +88,11 @@ def arguments_of(command):
 
 @pytest.mark.parametrize(
     ("title", "command"),
-    [("cleanup_sessions", cleanup_sessions.Command()), ("cleanup_deploy", cleanup_deploy.Command())],
+    [
+        ("cleanup_sessions", cleanup_sessions.Command()),
+        ("cleanup_deploy", cleanup_deploy.Command()),
+        ("cleanup_doctor", cleanup_doctor.Command()),
+    ],
 )
 def test_every_argument(title, command):
     _, _, after = readme.section("Commands").partition(f"### {title}\n")
@@ -129,6 +137,31 @@ def test_every_check():
 
     known = set(re.findall(r'"([EW]\d{3})"', source))
     assert said == sorted(f"session_cleanup.{check}" for check in known)
+
+
+def test_every_finding_of_the_doctor():
+    rows = readme.table("finding")
+
+    assert {readme.code(row[0])[0]: row[2] for row in rows} == MEANINGS
+    assert [readme.code(row[0])[0] for row in rows] == list(MEANINGS)
+
+
+def test_the_severity_of_every_finding():
+    """As the code says it; by the number of rows where it says nothing."""
+    source = "".join(path.read_text() for path in (PACKAGE / "doctor").glob("*.py"))
+    said = dict(re.findall(r'Finding\(\s*"([\w-]+)",\s*(?:Severity\.(\w+)|_by_size)', source))
+
+    told = {readme.code(row[0])[0]: row[1] for row in readme.table("finding")}
+    by_size = f"serious; advice below {FEW:,} rows"
+    assert told == {slug: severity.lower() or by_size for slug, severity in said.items()}
+
+
+def test_every_key_of_the_doctors_json(db):
+    diagnosis = json.loads(diagnosis_as_json(examine()))
+    told = set(readme.code(readme.section("cleanup_doctor")))
+
+    finding = {field.name for field in fields(Finding)}
+    assert told >= {*diagnosis, *diagnosis["jobs"][0], *diagnosis["jobs"][0]["questions"][0], *finding}
 
 
 def test_every_job_with_its_preset_group_and_schedule(settings):
@@ -212,6 +245,19 @@ def test_every_command_runs(example):
     for arguments in managed():
         done = example(*arguments)
         assert done.returncode in (0, 3), f"{arguments}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_what_the_doctor_prints(example):
+    """But for the numbers of rows, which runs of other tests change."""
+    [block] = readme.blocks("console", readme.section("cleanup_doctor"))
+    command, _, said = block.partition("\n")
+
+    done = example(*shlex.split(command)[3:])
+
+    rows = re.compile(r"Rows: .*")
+    assert rows.sub("", done.stdout) == rows.sub("", said)
+    assert re.search(r"Rows: \d+, due: \d+ \(\d+\.\d%\)", said)
 
 
 def test_commands_are_of_a_kind_that_some_test_runs():

@@ -90,8 +90,10 @@ def _of_postgresql(using: str, found: dict[str, str], configured: dict[str, Any]
             "Runs fail at their first change.",
             "Name the primary in DATABASES." if standby else "Turn it off for the role that runs the jobs.",
         )
-    level = connections[using].isolation_level  # type: ignore[attr-defined]
-    said = level.name.replace("_", " ").lower() if level else found["default_transaction_isolation"]
+    said = found["default_transaction_isolation"]
+    if "isolation_level" in configured["OPTIONS"]:
+        level = connections[using].isolation_level  # type: ignore[attr-defined]
+        said = level.name.replace("_", " ").lower()
     if said != "read committed":
         yield Finding(
             "isolation-level",

@@ -19,7 +19,7 @@ from session_cleanup.engine.protection import frees_itself
 from session_cleanup.engine.walks import HeapWalk, KeysetWalk, Position, choose, rule
 from session_cleanup.exceptions import SessionCleanupError
 from session_cleanup.policies.actions import Delete
-from session_cleanup.policies.fit import served_by_index
+from session_cleanup.policies.indexes import served_by_index
 
 Progress = Callable[[int, float | None], None]  # rows changed, and the share of the way if it is known
 

@@ -22,7 +22,7 @@ from session_cleanup.engine.connections import Trouble, bounded, trouble
 from session_cleanup.engine.heaps import Heap, InSlice, heap_of
 from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import Claims
-from session_cleanup.policies.fit import served_by_index
+from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
 
 Position = tuple[Any, ...]

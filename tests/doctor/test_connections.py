@@ -80,10 +80,8 @@ def test_the_port_of_a_pooler(odd, tmp_path, off, found):
     server = connection.get_connection_params()
     if not server["host"].startswith("/"):
         pytest.skip("only a socket can be given another port's name")
-    socket = ".s.PGSQL.{}"
-    (tmp_path / socket.format(6543)).symlink_to(
-        f"{server['host']}/{socket.format(server.get('port') or 5432)}"
-    )
+    real = f"{server['host']}/.s.PGSQL.{server.get('port') or 5432}"
+    (tmp_path / ".s.PGSQL.6543").symlink_to(real)
 
     diagnosis = odd(OPTIONS={"host": str(tmp_path)}, PORT="6543", DISABLE_SERVER_SIDE_CURSORS=off)
 
@@ -108,10 +106,10 @@ def test_a_short_timeout(odd, seconds, found):
 
 
 @on_sqlite
-def test_a_file_that_is_quick_to_break(odd):
-    diagnosis = odd(OPTIONS={"init_command": "PRAGMA synchronous = OFF"})
+def test_a_file_that_is_quick_to_break_and_lets_one_in_at_a_time(diagnose):
+    subjects = {finding.slug: finding.subject for finding in diagnose(BOOKS).findings}
 
-    assert of_connection(diagnosis) == ["sqlite-journal", "sqlite-synchronous"]
+    assert subjects == {"sqlite-journal": "default", "sqlite-synchronous": "default"}
 
 
 def test_a_database_that_does_not_answer(odd):
