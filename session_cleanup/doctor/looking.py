@@ -1,8 +1,8 @@
 """How the doctor asks a database: it never changes anything and never asks for long.
 
 Each question is a transaction of its own that is read-only by the database's own doing (READ ONLY, or
-query_only in SQLite), whose statements and waits for locks end after SESSION_CLEANUP_STATS_TIMEOUT_MS,
-and which is rolled back.
+query_only in SQLite), whose statements and waits for locks end after SESSION_CLEANUP_STATS_TIMEOUT_MS
+(for a locked SQLite file after the connection's own timeout), and which is rolled back.
 """
 
 from collections.abc import Iterator
