@@ -11,7 +11,8 @@ from session_cleanup.doctor.catalog import Plan
 from session_cleanup.doctor.findings import Question
 from session_cleanup.doctor.looking import FAILURES, looking
 from session_cleanup.engine.connections import Trouble, trouble
-from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.engine.pacing import FIRST_ROWS
+from session_cleanup.engine.walks import KeysetWalk, choose
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Walking:
 
 def walk_of(case: Case) -> str:
     """The name of the walk that a run would choose."""
-    return KeysetWalk.name
+    with looking(case.using):
+        return (choose(case.policy, case.claims) or KeysetWalk).name
 
 
 def walking(case: Case) -> Walking:
@@ -67,7 +69,7 @@ def _step(walk: KeysetWalk, using: str) -> tuple[list[tuple[str, Any]], bool]:
 
     try:
         with looking(using), connections[using].execute_wrapper(listen):
-            walk.step(conf.BATCH_SIZE)
+            walk.step(conf.BATCH_SIZE or FIRST_ROWS)
     except FAILURES as error:
         if trouble(error, using) is not Trouble.TOO_SLOW:
             raise
