@@ -8,26 +8,40 @@ and a run (where it has) ask the same question and get the same answer.
 import json
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Exists, Lookup, Model, QuerySet
+from django.db.models import Exists, Field, Lookup, Model, QuerySet
 
 from session_cleanup.models import Hold
 from session_cleanup.models.history import plain
 
 
 class AmongKeys(Lookup):
-    """pk among many keys, sent as one value: an array on PostgreSQL, JSON on SQLite."""
+    """A key, or a foreign key, among many: sent as one value, an array on PostgreSQL, JSON on SQLite."""
 
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         left, params = compiler.compile(self.lhs)
         field = plain(self.lhs.output_field)
-        keys = [field.get_db_prep_value(key, connection) for key in self.rhs]
+        keys = self._stored(field, connection)
         if connection.vendor == "postgresql":
-            kind = field.rel_db_type(connection)
-            return f"{left} = ANY(%s::{kind}[])", [*params, keys]
+            if _kinds(keys) <= {int, UUID}:  # a literal without quotes is made ten times faster
+                keys = "{" + ",".join(map(str, keys)) + "}"
+            return f"{left} = ANY(%s::{field.rel_db_type(connection)}[])", [*params, keys]
         return f"{left} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(keys)]
+
+    def _stored(self, field: Any, connection: Any) -> Any:
+        """The keys as the database holds them."""
+        if type(field).__module__ == Field.__module__:  # Django's own: numbers and UUIDs stay what they are
+            as_they_are = {int, UUID} if connection.features.has_native_uuid_field else {int}
+            if _kinds(self.rhs) <= as_they_are:
+                return self.rhs  # to prepare each would take longer than to delete its row
+        return [field.get_db_prep_value(key, connection) for key in self.rhs]
+
+
+def _kinds(keys: list[Any]) -> set[type]:
+    return set(map(type, keys))
 
 
 Condition = Exists | AmongKeys
