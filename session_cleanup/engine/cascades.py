@@ -1,23 +1,24 @@
 """What else goes when a row goes: the closure of a delete, read off the models.
 
-Deleting itself is Django's (its collector, batch by batch). This module says beforehand which rows
-that will be, as QuerySets, and which rows Django would refuse to delete.
+This module says beforehand which rows that will be, as QuerySets, and which are written to; how they
+are then deleted is the matter of engine.deletion.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, ForeignKey, Model, OuterRef, Q, QuerySet, deletion
+from django.db.models import Exists, ForeignKey, Manager, Model, OuterRef, Q, QuerySet, deletion
 from django.db.models.deletion import (
     CASCADE,
     DO_NOTHING,
     PROTECT,
     RESTRICT,
+    SET_DEFAULT,
+    SET_NULL,
     get_candidate_relations_to_delete,
 )
-from django.db.models.signals import post_delete, pre_delete
+from django.db.models.fields import NOT_PROVIDED
 
 from session_cleanup.policies.claims import Claims, concrete
 
@@ -45,9 +46,36 @@ class Edge:
         return self.on_delete in CASCADES
 
     @property
+    def nulls(self) -> bool:
+        """Whether the row stays, without its reference or with another: SET_NULL, SET_DEFAULT, SET."""
+        return self.on_delete not in NOT_NULLING
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether only code of the project knows what is written instead."""
+        if self.on_delete is SET_DEFAULT:
+            return callable(self.field.default) or self.field.db_default is not NOT_PROVIDED
+        return self.nulls and self.on_delete is not SET_NULL and callable(_constant(self.on_delete))
+
+    @property
+    def replacement(self) -> Any:
+        """What is written in place of the reference."""
+        if self.on_delete is SET_DEFAULT:
+            return self.field.get_default()
+        return None if self.on_delete is SET_NULL else _constant(self.on_delete)
+
+    @property
     def in_database(self) -> bool:
         """Whether the database acts on it by itself, unseen by Django."""
         return isinstance(self.on_delete, getattr(deletion, "DatabaseOnDelete", ()))
+
+
+def _constant(on_delete: Any) -> Any:
+    """The value of a SET(value); a function of the project's own is returned as it is."""
+    if not hasattr(on_delete, "deconstruct"):
+        return on_delete
+    path, values, _ = on_delete.deconstruct()
+    return values[0] if path == "django.db.models.SET" else on_delete
 
 
 def edges(model: type[Model]) -> list[Edge]:
@@ -61,8 +89,12 @@ def edges(model: type[Model]) -> list[Edge]:
 
 
 def nulling_edges(model: type[Model]) -> list[Edge]:
-    """Those whose rows stay but lose their reference: SET_NULL, SET_DEFAULT, SET."""
-    return [edge for edge in edges(model) if edge.on_delete not in NOT_NULLING]
+    return [edge for edge in edges(model) if edge.nulls]
+
+
+def is_seen_whole(model: type[Model]) -> bool:
+    """Whether Django sees all rows of `model` when it follows a relation to it."""
+    return type(model._base_manager) is Manager
 
 
 def cascade_paths(
@@ -82,26 +114,29 @@ def cascade_paths(
 
 def closure(model: type[Model]) -> set[type[Model]]:
     """All models of which a row may be deleted when one of `model` is."""
-    return {concrete(model)} | {edge.child for edge, _ in cascade_paths(model) if edge.cascades}
+    return set(parents_first(model))
 
 
-def goes_alone(model: type[Model]) -> bool:
-    """Whether deleting a row of `model` touches no other row and runs no code."""
-    return not (
-        list(get_candidate_relations_to_delete(model._meta))
-        or model._meta.private_fields
-        or model._meta.parents
-        or any(signal.has_listeners(model) for signal in (pre_delete, post_delete))
-    )
+def parents_first(model: type[Model]) -> list[type[Model]]:
+    """The closure, each model after all that cascade into it, as far as there is no cycle."""
+    order: list[type[Model]] = []
+    met = set()
+
+    def visit(at: type[Model]) -> None:
+        met.add(at)
+        for edge in edges(at):
+            if edge.cascades and edge.child not in met:
+                visit(edge.child)
+        order.append(at)
+
+    visit(concrete(model))
+    return order[::-1]
 
 
 def is_cyclic(model: type[Model]) -> bool:
     """Whether a cascade can come back to a model it went through."""
-    return any(_reaches(start, start) for start in closure(model))
-
-
-def _reaches(start: type[Model], goal: type[Model]) -> bool:
-    return any(edge.cascades and edge.child is goal for edge, _ in cascade_paths(start))
+    place = {at: number for number, at in enumerate(parents_first(model))}
+    return any(edge.cascades and place[edge.child] <= place[at] for at in place for edge in edges(at))
 
 
 def deleted_with(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
@@ -111,28 +146,13 @@ def deleted_with(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
         return _deleted_by_keys(rows, claims)
     found: dict[type[Model], Rows] = {}
     conditions: dict[type[Model], Q] = {}
-    for parent in _parents_first(model):
+    for parent in parents_first(model):
         found[parent] = rows if parent is model else claims.reachable(parent).filter(conditions[parent])
         for edge in edges(parent):
             if edge.cascades:
                 reached = Q(**{f"{edge.field.name}__in": found[parent]})
                 conditions[edge.child] = conditions.get(edge.child, Q()) | reached
     return found
-
-
-def _parents_first(model: type[Model]) -> list[type[Model]]:
-    """The closure in topological order: a model comes after all that cascade into it."""
-    order: list[type[Model]] = []
-
-    def visit(at: type[Model]) -> None:
-        for edge in edges(at):
-            if edge.cascades and edge.child not in order:
-                visit(edge.child)
-        if at not in order:
-            order.append(at)
-
-    visit(model)
-    return order[::-1]
 
 
 def _deleted_by_keys(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
@@ -144,23 +164,39 @@ def _deleted_by_keys(rows: Rows, claims: Claims) -> dict[type[Model], Rows]:
 
 
 def _levels(rows: Rows, claims: Claims) -> Iterator[tuple[type[Model], list[Any]]]:
-    """(model, keys) that a delete of `rows` reaches, nearest first, each key once."""
-    model = concrete(rows.model)
-    fresh = deque([(model, list(rows.values_list("pk", flat=True)))])
-    known = {model: set(fresh[0][1])}
+    """(model, keys) that a delete of `rows` reaches."""
+
+    def children(edge: Edge, keys: list[Any]) -> Iterator[Any]:
+        for part in _chunks(keys):
+            parents = edge.parent._base_manager.using(claims.using).filter(pk__in=part)
+            found = claims.reachable(edge.child).filter(**{f"{edge.field.name}__in": parents})
+            yield from found.values_list("pk", flat=True)
+
+    return descend(rows.model, list(rows.values_list("pk", flat=True)), children)
+
+
+def descend(
+    model: type[Model], keys: list[Any], children: Callable[[Edge, list[Any]], Iterable[Any]]
+) -> Iterator[tuple[type[Model], list[Any]]]:
+    """(model, keys) that cascading from `keys` of `model` reaches, each key once, parents first.
+
+    `children` finds the keys of the rows whose foreign key leads to some keys. Where there is no cycle
+    each model is visited once, else as often as the data asks for.
+    """
+    order = parents_first(model)
+    known: dict[type[Model], set[Any]] = {at: set() for at in order}
+    known[order[0]].update(keys)
+    fresh = {order[0]: keys}
     while fresh:
-        parent, new = fresh.popleft()
+        parent = min(fresh, key=order.index)
+        new = fresh.pop(parent)
         yield parent, new
         for edge in edges(parent):
-            if not edge.cascades:
-                continue
-            seen = known.setdefault(edge.child, set())
-            for keys in _chunks(new):
-                parents = parent._base_manager.using(claims.using).filter(pk__in=keys)
-                children = claims.reachable(edge.child).filter(**{f"{edge.field.name}__in": parents})
-                more = set(children.values_list("pk", flat=True)) - seen
-                seen |= more
-                fresh += [(edge.child, list(more))] if more else []
+            if edge.cascades:
+                found = set(children(edge, new)) - known[edge.child]
+                known[edge.child] |= found
+                if found:
+                    fresh[edge.child] = [*fresh.get(edge.child, ()), *found]
 
 
 def leaves_first(rows: Rows, claims: Claims) -> Iterator[Rows]:
