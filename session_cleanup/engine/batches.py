@@ -18,20 +18,12 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, connections
 from django.db.models import F, Model, QuerySet
-from django.db.models.deletion import ProtectedError, RestrictedError
 from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
-from session_cleanup.engine import cascades, protection
 from session_cleanup.engine.connections import batch_transaction
-from session_cleanup.engine.footprint import (
-    HELD,
-    PROTECTED,
-    claims_of_run,
-    footprint,
-    judged,
-    reads_one_table,
-)
+from session_cleanup.engine.deletion import LOCKED, Deleted, Deletion, Refused
+from session_cleanup.engine.footprint import PROTECTED, claims_of_run, footprint, judged, reads_one_table
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.walks import KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
@@ -41,13 +33,6 @@ from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
 Cursor = Mapping[str, Any]  # where a job stands, as the history keeps it
-
-
-class Refused(Exception):
-    """This batch cannot be deleted as a whole; `skip` is what to call the row that is to blame."""
-
-    def __init__(self, skip: str) -> None:
-        self.skip = skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +59,7 @@ class Batches:
     unsure: bool = False  # whether the last batch committed: the connection was lost
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0  # that the last one took, to the end of its commit
-    transactions: int = 0  # begun so far
+    transactions: int = 0  # begun so far, and those within them
     disturbed: bool = False  # whether one of them failed
     walk: str = KeysetWalk.name
 
@@ -89,17 +74,20 @@ class Batches:
         with self._transaction(cursor, lock_ms=wait_ms):
             locked = self._lock(self._rows(keys).order_by("pk"), skip_locked=wait_ms is None, keys=keys)
             due, skipped = self._judge(locked)
-            self._act(due, skipped)
-        found = set(locked)
-        return due, [key for key in keys if key not in found]
+            left_out = self._act(due, skipped)
+        if wait_ms is not None:
+            self.skip(LOCKED, len(left_out))
+        done = set(locked) - set(left_out)
+        return [key for key in due if key in done], [key for key in keys if key not in done]
 
-    def run_slice(self, part: Slice, cursor: Cursor, *, statement_ms: int) -> list[Any]:
-        """Act on all that is due in a slice of the heap; returns their keys, where somebody needs them.
+    def run_slice(self, part: Slice, cursor: Cursor, *, statement_ms: int) -> tuple[list[Any], list[Any]]:
+        """Act on all that is due in a slice of the heap; returns keys as `run` does.
 
         It does so in one statement if that reads no other table: then each row is judged as it is acted
-        on. A lock that cannot be had fails the slice as a whole.
+        on, and no keys are known. A lock that cannot be had on a row itself fails the slice as a whole.
         """
         due: list[Any] = []
+        left_out: list[Any] = []
         with self._transaction(cursor, statement_ms=statement_ms):
             rows = part.of(self.policy.matching(self.claims))
             if self._at_once and not self._holds():
@@ -107,8 +95,9 @@ class Batches:
             else:
                 locked = self._lock(rows, skip_locked=False)
                 due, skipped = self._judge(locked)
-                self._act(due, skipped)
-        return due
+                left_out = self._act(due, skipped)
+        done = set(left_out)
+        return [key for key in due if key not in done], left_out
 
     @contextmanager
     def _transaction(
@@ -162,6 +151,10 @@ class Batches:
         except (DatabaseError, InterfaceError) as error:  # the next batch renews it, or knows what to do
             logger.warning("lease not renewed job=%s error=%s", self.policy.name, str(error).strip())
 
+    @cached_property
+    def deletion(self) -> Deletion:
+        return Deletion(self.policy.get_model(), self.claims)
+
     @property
     def record_here(self) -> bool:
         return self.record._state.db == self.claims.using
@@ -209,17 +202,23 @@ class Batches:
         due = [key for key in locked if verdicts.get(key) == ""]
         return due, Counter(verdict for verdict in verdicts.values() if verdict)
 
-    def _act(self, due: list[Any], skipped: Counter[str]) -> None:
-        effect = Effect(0)
+    def _act(self, due: list[Any], skipped: Counter[str]) -> list[Any]:
+        """Act on rows that are locked and due; returns those that were left out."""
+        deleted = Deleted(Effect(0))
         if due:
             rows = self._rows(due)
             claims: list[Claim] = []
             if self.remembered:
                 found = footprint(self.policy, rows, self.claims)
                 claims = claims_of_run(found, self.remembered, self.claims, self.record.run_id)
-            effect = self._delete(rows) if isinstance(self.policy.action, Delete) else self._apply(rows)
+            if isinstance(self.policy.action, Delete):
+                deleted = self.deletion.delete(due)
+                self.transactions += self.deletion.nests
+            else:
+                deleted = Deleted(self.policy.action.apply(rows, self.claims))
             Claim.objects.using(self.claims.using).bulk_create(claims, ignore_conflicts=True)
-        self._count(effect, skipped)
+        self._count(deleted.effect, skipped + deleted.skipped)
+        return deleted.left_out
 
     def _count(self, effect: Effect, skipped: Counter[str] | None = None) -> None:
         self.totals = Totals(
@@ -236,42 +235,19 @@ class Batches:
         if self.remembered or not reads_one_table(self.policy, self.claims):
             return False
         if isinstance(action, Delete):
-            return cascades.goes_alone(self.policy.get_model())
+            return self.deletion.alone
         return isinstance(action, Update) and not action.related
 
     def _act_at_once(self, rows: QuerySet[Any]) -> Effect:
         if isinstance(self.policy.action, Delete):
             return Effect(rows._raw_delete(self.claims.using))
-        return self._apply(rows)
+        return self.policy.action.apply(rows, self.claims)
 
     def _holds(self) -> bool:
         """Whether any row of the model is under a hold."""
         label = concrete(self.policy.get_model())._meta.label
         holds = Hold.objects.using(self.claims.using).active(self.claims.now)
         return holds.filter(model=label).exists()
-
-    def _apply(self, rows: QuerySet[Any]) -> Effect:
-        return self.policy.action.apply(rows, self.claims)
-
-    def _delete(self, rows: QuerySet[Any]) -> Effect:
-        if protection.needs_a_look(rows.model) and protection.takes_held_rows(rows, self.claims):
-            raise Refused(HELD)
-        try:
-            self._lock_below(rows)
-            return self._apply(rows)
-        except (ProtectedError, RestrictedError):
-            raise Refused(PROTECTED) from None  # a row came to refer to it a moment ago
-        except RecursionError:  # Django's collector descends one call a level; nothing was written yet
-            parts = [part.delete()[1] for part in cascades.leaves_first(rows, self.claims)]
-            counts = sum((Counter(part) for part in parts), Counter[str]())
-            own = counts.pop(rows.model._meta.label)
-            return Effect(own, counts)
-
-    def _lock_below(self, rows: QuerySet[Any]) -> None:
-        """Lock what goes along, so that nobody moves it to a row that stays while the collector reads."""
-        if connections[self.claims.using].features.has_select_for_update:
-            for going in cascades.deleted_with(rows, self.claims).values():
-                list(going.select_for_update().values_list("pk", flat=True))
 
     def _history(self) -> QuerySet[JobRun]:
         return JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk)

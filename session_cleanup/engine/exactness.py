@@ -100,6 +100,8 @@ def _label(model: Any) -> str:
 
 def has_receivers(model: type[Model]) -> bool:
     """Whether code of the project runs when a row of `model` is deleted."""
+    if model._meta.auto_created:  # Django sends no signals for the rows of a many-to-many field
+        return False
     return any(signal.has_listeners(model) for signal in (pre_delete, post_delete))
 
 
@@ -116,8 +118,10 @@ def surprises(model: type[Model]) -> list[str]:
         for edge in cascades.edges(at):
             if edge.on_delete is DO_NOTHING and getattr(edge.field, "db_constraint", True):
                 found.append(f"the database may keep a {at._meta.label} to which a row refers")
-        if any(edge.in_database for edge in cascades.edges(at)):
-            found.append(f"the database itself cascades from {at._meta.label}")
+        if any(edge.in_database and not cascades.is_seen_whole(edge.child) for edge in cascades.edges(at)):
+            found.append(
+                f"the database itself cascades from {at._meta.label} to rows that Django does not see"
+            )
     if protection.frees_itself(model):
         found.append("a row that goes may be what protects another row that is due")
     elif cascades.is_cyclic(model) and any(

@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError, connections
 
 from session_cleanup.conf import conf
-from session_cleanup.engine.batches import Batches, Cursor, Refused
+from session_cleanup.engine.batches import Batches, Cursor
 from session_cleanup.engine.connections import Trouble, trouble
+from session_cleanup.engine.deletion import Refused
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.walks import Slice
 from session_cleanup.policies.actions import Update
@@ -97,7 +98,7 @@ class Ladder:
             return Outcome.BY_KEYS
         patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
-            due = self.batches.run_slice(part, cursor, statement_ms=patience)
+            due, locked = self.batches.run_slice(part, cursor, statement_ms=patience)
         except Refused:
             return Outcome.BY_KEYS
         except (DatabaseError, InterfaceError) as error:
@@ -111,6 +112,7 @@ class Ladder:
             self.pace.heap.shrink()
             return Outcome.AGAIN
         self.pace.heap.took(part.size, self.batches.seconds, self.pace.target)
+        self._pass_over(locked)
         self._done(due)
         return Outcome.DONE
 

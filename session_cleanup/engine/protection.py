@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib.contenttypes.fields import GenericRelation
 from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.db.models.deletion import DO_NOTHING, PROTECT, RESTRICT
 
@@ -56,11 +55,11 @@ def takes_held_rows(rows: Rows, claims: Claims, seen: frozenset[type[Model]] = f
     """Whether deleting `rows` would delete or write to a row under a hold; looks at the rows themselves."""
     deleted = cascades.deleted_with(rows, claims)
     touched = [*deleted.values(), *cascades.nulled_with(deleted, claims)]
-    if any(_under_hold(each, claims).exists() for each in touched):
+    if any(under_hold(each, claims).exists() for each in touched):
         return True
     seen |= {concrete(rows.model)}
     return any(
-        (_under_hold(more, claims).exists() if more.model in seen else takes_held_rows(more, claims, seen))
+        (under_hold(more, claims).exists() if more.model in seen else takes_held_rows(more, claims, seen))
         for going in deleted.values()
         for more in _beside(going, claims)
     )
@@ -75,14 +74,16 @@ def _beside(rows: Rows, claims: Claims) -> Iterator[Rows]:
         yield relation.bulk_related_objects(list(rows), claims.using)
 
 
-def _under_hold(rows: Rows, claims: Claims) -> Rows:
+def under_hold(rows: Rows, claims: Claims) -> Rows:
+    """Those of `rows` that a hold keeps."""
     if not has_text_key(rows.model):
         return rows.none()
     return rows.filter(Hold.objects.using(claims.using).on(rows.model, claims.now))
 
 
 def generic_relations(model: type[Model]) -> list[Any]:
-    return [field for field in model._meta.private_fields if isinstance(field, GenericRelation)]
+    """The relations along no foreign key, as Django's collector knows them."""
+    return [field for field in model._meta.private_fields if hasattr(field, "bulk_related_objects")]
 
 
 def frees_itself(model: type[Model]) -> bool:

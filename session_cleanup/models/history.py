@@ -40,10 +40,14 @@ def plain(field: Any) -> Any:
     return field
 
 
-def has_text_key(model: type[models.Model]) -> bool:
-    """Whether Python and the database write the primary key of `model` as the same text."""
+def is_textual(field: Any) -> bool:
+    """Whether Python and the database write the values of a field as the same text."""
     fields = (models.IntegerField, models.UUIDField, models.CharField, models.TextField)
-    return isinstance(plain(model._meta.pk), fields)
+    return isinstance(plain(field), fields)
+
+
+def has_text_key(model: type[models.Model]) -> bool:
+    return is_textual(model._meta.pk)
 
 
 def key_text(model: type[models.Model], key: Any, using: str) -> str:
