@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "session_cleanup",
     "tests.testapp",
+    "tests.graphs",
 ]
 
 MIDDLEWARE = [

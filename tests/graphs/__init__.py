@@ -1,0 +1,1 @@
+"""An installed app without models of its own: a test makes them, and Django sees their relations."""
