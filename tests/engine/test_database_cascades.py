@@ -1,7 +1,7 @@
 """Cascades that are left to the database (Django 6.1); with older Djangos the same rows by Django's own."""
 
-import django
 from django.db.models import Q
+from django.db.models.signals import post_delete
 
 from session_cleanup.models import Hold
 from session_cleanup.policies import Aged, Delete, Orphaned, Policy
@@ -15,7 +15,7 @@ def halls():
     return [Hall.objects.create(left_at=NOW - DAY) for _ in range(2)]
 
 
-def test_what_the_database_deletes_goes_and_the_preview_does_not_vouch_for_its_count(run, preview, declare):
+def test_what_the_database_deletes_is_counted_beforehand_and_when_it_goes(run, preview, declare):
     first, second = halls()
     Locker.objects.create(hall=first)
     kept = Locker.objects.create()
@@ -23,10 +23,25 @@ def test_what_the_database_deletes_goes_and_the_preview_does_not_vouch_for_its_c
 
     seen, job = preview("halls").jobs[0], run("halls").jobs[0]
 
-    assert (seen.due, job.changed) == (2, 2)
-    assert ("the database itself cascades from testapp.Hall" in seen.inexact) is (django.VERSION >= (6, 1))
+    assert (seen.due, seen.related, seen.inexact) == (2, {"testapp.Locker": 1}, [])
+    assert (job.changed, job.related) == (2, {"testapp.Locker": 1})
     assert list(Locker.objects.all()) == [kept]
     assert not Hall.objects.filter(pk__in=[first.pk, second.pk]).exists()
+
+
+def test_it_is_counted_when_djangos_collector_deletes_too(run, declare):
+    def receiver(**kwargs):
+        pass
+
+    Locker.objects.create(hall=halls()[0])
+    declare(OLD_HALLS)
+    post_delete.connect(receiver, sender=Hall)
+    try:
+        job = run("halls").jobs[0]
+    finally:
+        post_delete.disconnect(receiver, sender=Hall)
+
+    assert (job.changed, job.related) == (2, {"testapp.Locker": 1})
 
 
 def test_a_hold_on_a_row_that_the_database_would_delete_is_honoured(run, declare):
