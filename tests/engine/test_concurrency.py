@@ -16,9 +16,9 @@ from session_cleanup.engine.report import RunRequest
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
-from session_cleanup.policies.actions import Effect
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
-from tests.testapp.models import Author, Book, Chapter
+from tests.testapp.models import Author, Book
+from tests.testapp.shapes import House, Meter
 
 JOB = "collaborative-expired"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -335,21 +335,15 @@ def test_batches_refuse_to_be_part_of_a_larger_transaction(run):
 
 def test_a_foreign_key_that_is_checked_at_the_end_is_checked_inside_the_batch(run, declare):
     """A deferred constraint: the batch is rolled back, and the row counts as protected."""
-    book = Book.objects.create(read_at=NOW - DAY)
-    Chapter.objects.create(book=book)
-    declare(Policy(name="old-books", model="testapp.Book", select=Aged("read_at"), action=RawDelete()))
+    house = House.objects.create(sold_at=NOW - DAY)
+    Meter.objects.create(house=house)
+    declare(Policy(name="old-houses", model="testapp.House", select=Aged("sold_at"), action=Delete()))
 
-    job = run("old-books").jobs[0]
+    job = run("old-houses").jobs[0]
 
     assert (job.changed, job.skipped, job.end_state) == (0, {"protected": 1}, "drained_with_skips")
     assert (JobRun.objects.get().changed, JobRun.objects.get().skipped) == (0, {"protected": 1})
-    assert list(Book.objects.all()) == [book]
-
-
-class RawDelete(Delete):
-    def apply(self, rows, claims):
-        rows._raw_delete(rows.db)
-        return Effect(1)
+    assert list(House.objects.all()) == [house]
 
 
 @pytest.mark.postgres
