@@ -46,6 +46,14 @@ class one_of:
         return None if value in self.words else f"must be one of {', '.join(map(repr, self.words))}"
 
 
+def days(value: object) -> str | None:
+    ok = isinstance(value, dict) and all(
+        isinstance(name, str) and type(number) is int and 1 <= number <= 3650
+        for name, number in value.items()
+    )
+    return None if ok else "must be a dict of job or preset to a whole number from 1 to 3650"
+
+
 @dataclass(frozen=True)
 class whole_number:
     """A whole number from `low` to `high`, both included."""
@@ -89,7 +97,7 @@ class Setting(Generic[T]):
 class Conf:
     # Whether runs may change anything. False: they say why not and exit 0.
     ENABLED = Setting(True, boolean)
-    # The shipped systems that are on: "presentations", "collaborative", "after_hours".
+    # The shipped systems and the libraries' tables that are on: "presentations", "django-sessions" …
     PRESETS = Setting[list[str]]([], names)
     # Cron expressions (UTC) that replace a job's or a group's own.
     SCHEDULES = Setting[dict[str, str]]({}, schedules)
@@ -102,6 +110,8 @@ class Conf:
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.
     ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="to keep them for ever"))
+    # Days that rows of libraries are kept, by preset or by job: {"axes": 60, "tasks-db-failed": 90}.
+    KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
 

@@ -12,7 +12,6 @@ from session_cleanup.policies.actions import Delete, Update, related_by
 from session_cleanup.policies.claims import concrete
 from session_cleanup.policies.conditions import column, foreign_reads
 from session_cleanup.policies.policy import Policy
-from session_cleanup.policies.selections import Orphaned
 
 
 def doubts(policies: Sequence[Policy]) -> list[list[str]]:
@@ -35,8 +34,18 @@ def _by_itself(policy: Policy) -> Iterator[str]:
     model = policy.get_model()
     if isinstance(policy.action, Update) and concrete(model) in policy.action.related_models(model):
         yield "its related effect leads back to its own model"
-    if isinstance(policy.select, Orphaned) and concrete(policy.select.target(model)[0]) in writes(policy):
-        yield "what it deletes may leave others of its rows without their target"
+    if isinstance(policy.action, Delete):
+        for asked, field in policy.select.asks(model).items():
+            if concrete(asked) in _deleted_but_for(field, model):
+                yield "what it deletes may leave others of its rows without their target"
+
+
+def _deleted_but_for(field: Any, model: type[Model]) -> set[type[Model]]:
+    """The models of which rows go with a row of `model`, other than those that `field` refers with."""
+    going = {
+        edge.child for edge, _ in cascades.cascade_paths(model) if edge.cascades and edge.field is not field
+    }
+    return {concrete(model)} | going
 
 
 def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
@@ -45,8 +54,11 @@ def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
         yield f"signal receivers run in the earlier job {other.name}"
     elif doubted and writes(other) & sees(policy):
         yield f"the preview of the earlier job {other.name} is not exact"
+    written = written_columns(other)
+    for asked, field in policy.select.asks(policy.get_model()).items():
+        if field is not None and field.name in written.get(concrete(asked), ()):
+            yield f"it asks for {_label(asked)}.{field.name}, which the earlier job {other.name} changes"
     if isinstance(policy.action, Delete):
-        written = written_columns(other)
         for edge, _ in cascades.cascade_paths(policy.get_model()):
             if edge.field.name in written.get(edge.child, ()):
                 yield f"the earlier job {other.name} changes what refers to its rows"
@@ -61,8 +73,7 @@ def sees(policy: Policy) -> set[Any]:
     """The models whose rows decide what a job does."""
     model = policy.get_model()
     seen = writes(policy) | {concrete(each) for each in foreign_reads(policy.where, model) if each}
-    if isinstance(policy.select, Orphaned):
-        seen.add(concrete(policy.select.target(model)[0]))
+    seen |= {concrete(each) for each in policy.select.asks(model)}
     if isinstance(policy.action, Delete):
         seen |= {edge.child for edge, _ in cascades.cascade_paths(model)}
     return seen

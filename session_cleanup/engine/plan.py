@@ -142,7 +142,7 @@ def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest
         walk=KeysetWalk.name,
         age_option=policy.age_option if replaced else None,
         age=policy.age,
-        clock=policy.select.column if policy.age is not None else None,
+        clock=policy.clock,
         counter=policy.log_counter,
         verb=policy.action.verb,
         preset=policy.preset,

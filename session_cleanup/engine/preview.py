@@ -46,8 +46,8 @@ def _counts(found: Footprint) -> dict[str, int]:
 def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> None:
     """List the first rows that are due, in the order in which a run would come to them."""
     due = judged(policy, claims).filter(verdict="")
-    column = policy.select.column
-    found = due.order_by(column, "pk")[: limit + 1]
+    column = policy.clock or policy.select.column
+    found = due.order_by(policy.select.column, "pk")[: limit + 1]
     names = list(dict.fromkeys(["pk", column, *policy.columns]))
     rows = list(found.values(*names))
     report.rows = [

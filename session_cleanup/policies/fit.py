@@ -27,6 +27,7 @@ from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.conditions import column, falsifies, foreign_reads
 from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.presets import LIBRARIES
 from session_cleanup.policies.registry import did_you_mean
 from session_cleanup.policies.selections import Aged, Orphaned
 
@@ -61,12 +62,23 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
             "Add what it writes to `where`, such as where=Q(is_active=True) for Deactivate().",
         )
     if not served_by_index(policy, model):
-        yield Problem(
-            "W001",
-            f"Policy {policy.name!r}: no index of {policy.model} leads to {policy.select.column!r}, so each "
-            "run reads it all.",
-            f"Add {as_code(wanted_index(policy, model))} to the model and migrate.",
-        )
+        yield _no_index(policy, model)
+
+
+def _no_index(policy: Policy, model: type[Model]) -> Problem:
+    """W001; W005 for the model of a library, which cannot tell of an index that a project gives it."""
+    said = (
+        f"Policy {policy.name!r}: no index of {policy.model} leads to {policy.select.column!r}, so each run "
+        "reads it all."
+    )
+    if policy.preset not in LIBRARIES:
+        return Problem("W001", said, f"Add {as_code(wanted_index(policy, model))} to the model and migrate.")
+    return Problem(
+        "W005",
+        said,
+        f"If the table is large, put the migration into an app of yours that `cleanup_doctor {policy.name}` "
+        "prints. Then silence session_cleanup.W005.",
+    )
 
 
 def _shape(policy: Policy) -> Iterator[Problem]:
@@ -139,8 +151,7 @@ def strangers(policy: Policy, using: str) -> Iterator[str]:
     """Models that decide what is due but live in another database, where `using` has empty tables."""
     model = policy.get_model()
     others = {each for each in foreign_reads(policy.where, model) if each}
-    if isinstance(policy.select, Orphaned):
-        others.add(policy.select.target(model)[0])
+    others |= policy.select.asks(model).keys()
     others = {concrete(each) for each in others} - {concrete(model)}
     for other in sorted(others, key=lambda each: each._meta.label):
         home = router.db_for_write(other)
@@ -167,12 +178,12 @@ def _check_reference(select: Orphaned, model: type[Model]) -> None:
 def _fields(policy: Policy) -> Iterator[Problem]:
     who, model = f"Policy {policy.name!r}", policy.get_model()
     try:
-        column = model._meta.get_field(policy.select.column)
-        if isinstance(policy.select, Aged) and not isinstance(column, DateField):
+        model._meta.get_field(policy.select.column)
+        if isinstance(policy.select, Aged) and not isinstance(clock := policy.select.field(model), DateField):
             yield Problem(
                 "E011",
                 f"{who}: the clock {policy.select.clock!r} of {policy.model} is a "
-                f"{type(column).__name__}, which is no date or time.",
+                f"{type(clock).__name__}, which is no date or time.",
                 "Name a DateTimeField or a DateField.",
             )
             return

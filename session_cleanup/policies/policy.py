@@ -109,6 +109,11 @@ class Policy:
     def age(self) -> timedelta | None:
         return self.select.older_than if isinstance(self.select, Aged) else None
 
+    @property
+    def clock(self) -> str | None:
+        """The path of the time that decides, if one does."""
+        return self.select.clock if isinstance(self.select, Aged) else None
+
     def matching(self, claims: Claims) -> QuerySet[Any]:
         """The rows that are due but for holds and protection; each once, and only columns of its own."""
         model = self.get_model()

@@ -10,7 +10,7 @@ from django.utils.module_loading import module_has_submodule
 from session_cleanup.conf import conf
 from session_cleanup.exceptions import ConfigurationError, PolicyError
 from session_cleanup.policies.policy import GROUPS, Policy
-from session_cleanup.policies.presets import HOUSEKEEPING, PRESETS
+from session_cleanup.policies.presets import HOUSEKEEPING, LIBRARIES, PRESETS
 
 MODULE = "cleanup_policies"
 OUT_OF_EVERY_RUN = {"weekly", "monthly"}  # groups that run only when they are asked for
@@ -66,12 +66,26 @@ def declared() -> list[Policy]:
 
 
 def preset(name: str) -> list[Policy]:
+    """The policies of a preset. Raises ConfigurationError when there is none, or its library is not here."""
     if name not in PRESETS:
         raise ConfigurationError(
-            f"SESSION_CLEANUP_PRESETS names {name!r}, which is no preset.{did_you_mean(name, PRESETS)} "
-            f"The presets are {', '.join(PRESETS)}."
+            f"SESSION_CLEANUP_PRESETS names {name!r}, which is no preset.{did_you_mean(name, PRESETS)}"
         )
-    return PRESETS[name]()
+    if name not in LIBRARIES:
+        return PRESETS[name]()
+    app = LIBRARIES[name].app
+    if not apps.is_installed(app):
+        raise ConfigurationError(
+            f"SESSION_CLEANUP_PRESETS names {name!r}, but {app!r} is not in INSTALLED_APPS. Add it there, or "
+            "take the preset out."
+        )
+    try:
+        return PRESETS[name]()
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"The preset {name!r} does not fit the installed release of {app} ({error}). Install a newer "
+            "one, or take the preset out of SESSION_CLEANUP_PRESETS."
+        ) from error
 
 
 def naming_problems(policies: Iterable[Policy]) -> list[str]:

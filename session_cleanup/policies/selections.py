@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.apps import apps
 from django.db.models import Exists, ForeignKey, Model, OuterRef, QuerySet
 
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.models.history import as_stored
+from session_cleanup.policies.actions import related_by
 from session_cleanup.policies.claims import Claims
 
 Rows = QuerySet[Any]
@@ -18,13 +19,20 @@ Rows = QuerySet[Any]
 class Selection:
     """A question about rows. `narrow` answers it; `column` is the one a walk goes along."""
 
-    # Whether finding nothing means looking at every row, so that a walk must go in windows.
-    scans: ClassVar[bool] = False
+    @property
+    def scans(self) -> bool:
+        """Whether finding nothing means looking at every row, so that a walk must go in windows."""
+        return False
 
     @property
     def column(self) -> str:
         """The column that, with the primary key, orders the walk."""
         raise NotImplementedError
+
+    def asks(self, model: type[Model]) -> dict[type[Model], Any]:
+        """The models whose rows decide by being there or not, each with the field of theirs that decides
+        too, or None. What an earlier job of the run deletes is not there."""
+        return {}
 
     def cutoff(self, now: datetime) -> datetime | None:
         """Rows whose clock lies before this moment are due; None where time plays no part."""
@@ -36,10 +44,15 @@ class Selection:
 
 @dataclass(frozen=True)
 class Aged(Selection):
-    """Rows whose `clock` lies more than `older_than` before the run clock. NULL is never due."""
+    """Rows whose `clock` lies more than `older_than` before the run clock. NULL is never due.
+
+    `clock` is a column, or one behind a foreign key: "access_token__expires". With `unreferenced_by`, a
+    reverse foreign key, a row is kept while any row refers to it.
+    """
 
     clock: str
     older_than: timedelta = timedelta(0)
+    unreferenced_by: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.older_than, timedelta):
@@ -54,8 +67,33 @@ class Aged(Selection):
             )
 
     @property
+    def scans(self) -> bool:
+        return "__" in self.clock
+
+    @property
     def column(self) -> str:
-        return self.clock
+        return self.clock.partition("__")[0]
+
+    def field(self, model: type[Model]) -> Any:
+        """The field that is the clock; FieldDoesNotExist or PolicyError where there is none."""
+        name, _, behind = self.clock.partition("__")
+        field = model._meta.get_field(name)
+        if not behind:
+            return field
+        if not isinstance(field, ForeignKey):
+            raise PolicyError(
+                f"Aged({self.clock!r}): {model._meta.label}.{name} is no foreign key, so no clock lies "
+                "behind it. Name a column, or one of the model that a foreign key leads to."
+            )
+        return field.related_model._meta.get_field(behind)
+
+    def asks(self, model: type[Model]) -> dict[type[Model], Any]:
+        clock = self.field(model)
+        found: dict[type[Model], Any] = {clock.model: clock} if self.scans else {}
+        if self.unreferenced_by:
+            relation = related_by(model, self.unreferenced_by)
+            found[relation.related_model] = relation.field
+        return found
 
     def cutoff(self, now: datetime) -> datetime:
         try:
@@ -67,7 +105,19 @@ class Aged(Selection):
             ) from None
 
     def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
-        return rows.filter(**{f"{self.clock}__lt": as_stored(self.cutoff(now))})
+        clock = self.field(rows.model)
+        old = {f"{clock.name}__lt": as_stored(self.cutoff(now))}
+        if self.scans:
+            key: Any = rows.model._meta.get_field(self.column)
+            held = {key.target_field.attname: OuterRef(key.attname)}
+            rows = rows.filter(Exists(claims.existing(clock.model).filter(**old, **held)))
+        else:
+            rows = rows.filter(**old)
+        if self.unreferenced_by:
+            field = related_by(rows.model, self.unreferenced_by).field
+            referring = {field.attname: OuterRef(field.target_field.attname)}
+            rows = rows.filter(~Exists(claims.existing(field.model).filter(**referring)))
+        return rows
 
 
 @dataclass(frozen=True)
@@ -80,7 +130,6 @@ class Orphaned(Selection):
 
     reference: str
     model: str | None = None
-    scans: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.reference, str) or not isinstance(self.model, str | None):
@@ -89,8 +138,15 @@ class Orphaned(Selection):
             )
 
     @property
+    def scans(self) -> bool:
+        return True
+
+    @property
     def column(self) -> str:
         return self.reference
+
+    def asks(self, model: type[Model]) -> dict[type[Model], Any]:
+        return {self.target(model)[0]: None}
 
     def target(self, model: type[Model]) -> tuple[type[Model], str, str]:
         """(the model referred to, the field of it that is held, our column that holds it)."""

@@ -12,7 +12,7 @@ from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from session_cleanup.policies.fit import Problem, of_policy
 from session_cleanup.policies.policy import GROUPS, Policy, cron_problem
-from session_cleanup.policies.presets import PRESETS
+from session_cleanup.policies.presets import KEPT, PRESETS
 from session_cleanup.policies.registry import did_you_mean
 
 
@@ -39,6 +39,7 @@ def problems() -> Iterator[Problem]:
     for message in registry.naming_problems(policies):
         yield Problem("E005", message, "Job, preset and group names share one namespace.")
     yield from _schedules(policies)
+    yield from _days(policies)
     for policy in policies:
         try:
             yield from of_policy(policy)
@@ -59,12 +60,11 @@ def _settings() -> Iterator[Problem]:
             yield Problem("E001", problem, "Correct it, or remove it to take the default.")
             return
     for name in conf.PRESETS:
-        if name not in PRESETS:
-            yield Problem(
-                "E003",
-                f"SESSION_CLEANUP_PRESETS names {name!r}, which is no preset.{did_you_mean(name, PRESETS)}",
-                f"The presets are {', '.join(PRESETS)}.",
-            )
+        try:
+            registry.preset(name)
+        except ConfigurationError as error:
+            hint = f"The presets are {', '.join(PRESETS)}; those of libraries ask for their apps."
+            yield Problem("E003", str(error), hint)
     if conf.STATEMENT_TIMEOUT_MS > conf.LEASE_SECONDS * 1000:
         yield Problem(
             "E001",
@@ -86,3 +86,15 @@ def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
             )
         if problem := cron_problem(cron):
             yield Problem("E006", f"SESSION_CLEANUP_SCHEDULES[{name!r}]: {problem}", "Times are UTC.")
+
+
+def _days(policies: Iterable[Policy]) -> Iterator[Problem]:
+    known = [*KEPT, *(policy.name for policy in policies if policy.preset in KEPT)]
+    for name in conf.KEEP_DAYS:
+        if name not in known:
+            yield Problem(
+                "E015",
+                f"SESSION_CLEANUP_KEEP_DAYS names {name!r}, whose rows are not kept for a number of days."
+                f"{did_you_mean(name, known)}",
+                f"It may name {', '.join(KEPT)}, and their jobs while they are on.",
+            )

@@ -1,13 +1,17 @@
-"""The shipped systems: functions that return policies, on only when SESSION_CLEANUP_PRESETS names them."""
+"""What is shipped: functions that return policies, on only when SESSION_CLEANUP_PRESETS names them."""
 
 from collections.abc import Callable
 
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.presets import after_hours, collaborative, housekeeping, presentations
+from session_cleanup.policies.presets.libraries import KEPT, LIBRARIES
 
-PRESETS: dict[str, Callable[[], list[Policy]]] = {
+SYSTEMS: dict[str, Callable[[], list[Policy]]] = {
     "presentations": presentations.policies,
     "collaborative": collaborative.policies,
     "after_hours": after_hours.policies,
 }
+PRESETS = {**SYSTEMS, **{name: library.policies for name, library in LIBRARIES.items()}}
 HOUSEKEEPING = housekeeping.policies  # always on, after all others
+
+__all__ = ["HOUSEKEEPING", "KEPT", "LIBRARIES", "PRESETS", "SYSTEMS"]
