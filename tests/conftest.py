@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,9 @@ from session_cleanup.engine.report import RunReport, RunRequest
 from session_cleanup.policies import registry
 from session_cleanup.policies.policy import Policy
 from tests.factories import NOW
+
+# They have settings of their own: make test-libraries.
+collect_ignore = [] if os.environ["DJANGO_SETTINGS_MODULE"] == "tests.libraries.settings" else ["libraries"]
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def allauth_usersessions() -> list[Policy]:
 
 def tasks_db() -> list[Policy]:
     return [
-        _kept("tasks-db", state.lower(), "django_tasks_db.DBTaskResult", "finished_at", Q(status=state))
+        _kept("tasks-db", state.lower(), "django_tasks_database.DBTaskResult", "finished_at", Q(status=state))
         for state in ("SUCCESSFUL", "FAILED")
     ]
 
