@@ -76,6 +76,46 @@ def test_e003_an_unknown_preset(settings):
     assert "Did you mean 'collaborative'?" in message_of()
 
 
+def test_e003_a_preset_for_a_library_that_is_not_installed(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["django-sessions", "axes"]
+
+    assert found() == ["E003"]
+    assert "names 'axes', but 'axes' is not in INSTALLED_APPS. Add it there, or" in message_of()
+
+
+def test_e003_a_preset_that_cannot_know_what_is_over(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["django-sessions"]
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.file"
+
+    assert found() == ["E003"]
+    assert "keeps no sessions in a table" in message_of()
+
+
+def test_w005_the_model_of_a_library_without_an_index(settings):
+    """The library would have to declare it; a project can only put it into the database."""
+    settings.SESSION_CLEANUP_PRESETS = ["admin-log"]
+
+    assert found() == ["W005"]
+    [message] = check_configuration(None)
+    assert "CREATE INDEX django_admin_log_action_time ON django_admin_log (action_time, id)" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("days", "ids"),
+    [
+        ({"admin-log": 7, "admin-log-entries": 8, "axes": 9}, ["W005"]),
+        ({"admin-logs": 7}, ["E015", "W005"]),
+        ({"django-sessions": 7}, ["E015", "W005"]),  # they say themselves when they expire
+        ({"axes-access-logs": 7}, ["E015", "W005"]),  # whose preset is off
+    ],
+)
+def test_e015_days_for_what_is_not_kept_for_days(settings, days, ids):
+    settings.SESSION_CLEANUP_PRESETS = ["admin-log", "django-sessions"]
+    settings.SESSION_CLEANUP_KEEP_DAYS = days
+
+    assert found() == ids
+
+
 def test_e004_a_policy_module_that_raised(monkeypatch):
     monkeypatch.setitem(registry.failures, "shop.cleanup_policies", NameError("no such name"))
 

@@ -28,7 +28,7 @@ NUMBERS = {
     "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto"}
+OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
 
 
 def test_every_setting_is_looked_at_here():
@@ -83,6 +83,7 @@ def test_none_keeps_ended_sessions_for_ever_and_the_refusal_says_so(settings):
     [
         ("ENABLED", [0, 1, "true", "False", None, []]),
         ("PRESETS", ["presentations", None, [1], {"presentations"}, {"presentations": True}]),
+        ("KEEP_DAYS", [[], None, 7, {"axes": 0}, {"axes": 3651}, {"axes": "7"}, {"axes": True}, {7: 7}]),
         ("SCHEDULES", [[], None, "0 2 * * *", {"daily": 1}, {1: "0 2 * * *"}]),
     ],
 )

@@ -23,7 +23,7 @@ from session_cleanup.management.commands import cleanup_deploy, cleanup_doctor, 
 from session_cleanup.models import CleanupRun, JobRun
 from session_cleanup.policies import Policy, registry
 from session_cleanup.policies.policy import GROUPS
-from session_cleanup.policies.presets import PRESETS
+from session_cleanup.policies.presets import SYSTEMS
 from session_cleanup.reporting import json as as_json
 from session_cleanup.reporting.diagnosis import as_json as diagnosis_as_json
 from session_cleanup.scheduling.deploy import TARGETS
@@ -165,7 +165,7 @@ def test_every_key_of_the_doctors_json(db):
 
 
 def test_every_job_with_its_preset_group_and_schedule(settings):
-    settings.SESSION_CLEANUP_PRESETS = list(PRESETS)
+    settings.SESSION_CLEANUP_PRESETS = list(SYSTEMS)
     settings.SESSION_CLEANUP_ENDED_DAYS = 30
     said = [[*row[:2], row[2], row[3]] for row in readme.table("preset")]
 

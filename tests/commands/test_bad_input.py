@@ -108,6 +108,13 @@ def test_a_preset_that_is_off(settings):
     assert "The preset 'presentations' is off" in refusal("presentations")
 
 
+@pytest.mark.parametrize("arguments", [[], ["--list"], ["axes"], ["--stats"]])
+def test_a_preset_for_a_library_that_is_not_installed(settings, arguments):
+    settings.SESSION_CLEANUP_PRESETS = ["collaborative", "axes"]
+
+    assert "names 'axes', but 'axes' is not in INSTALLED_APPS" in refusal(*arguments)
+
+
 def test_nothing_registered(declare):
     declare()
 

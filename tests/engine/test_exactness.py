@@ -48,6 +48,7 @@ EMPTIED_ROOMS = policy(
 )
 BOOKED_DESKS = policy("use", "Desk", Update({"is_free": False}), where=Q(is_free=True))
 CHORES = Q(kind="chore")
+EMPTY = Aged("left_at", unreferenced_by="desks")
 
 MAY_DIFFER = {
     "an earlier job takes rows out of the cascade": (
@@ -81,6 +82,17 @@ MAY_DIFFER = {
         [policy("delete", "Link", select=Orphaned("target"))],
         [["what it deletes may leave others of its rows without their target"]],
     ),
+    "an earlier job takes away what refers": (
+        [DETACHED_DESKS, policy("close", "Room", Deactivate("is_open"), select=EMPTY, where=Q(is_open=True))],
+        [[], ["it asks for testapp.Desk.room, which the earlier job detach changes"]],
+    ),
+    "an earlier job moves a clock behind a foreign key": (
+        [
+            policy("stay", "Room", Update({"left_at": None})),
+            policy("delete", "Desk", select=Aged("room__left_at")),
+        ],
+        [[], ["it asks for testapp.Room.left_at, which the earlier job stay changes"]],
+    ),
     "protection at any depth of a tree": (
         [policy("delete", "Branch")],
         [["what protects a row may hang below it at any depth"]],
@@ -104,6 +116,11 @@ MUST_BE_EXACT = {
         BOOKED_DESKS,
     ],
     "nulled rows of another model": [policy("delete", "Room")],
+    "an earlier job deletes what refers": [policy("use", "Desk"), policy("delete", "Room", select=EMPTY)],
+    "a clock behind a foreign key": [
+        policy("use", "Desk", select=Aged("room__left_at")),
+        policy("delete", "Room", select=EMPTY),
+    ],
 }
 
 
@@ -115,6 +132,7 @@ def rows():
             Desk.objects.create(room=room, used_at=used_at)
         Guest.objects.create(room=room)
     Desk.objects.create(room=Room.objects.create(), used_at=OLD)
+    Desk.objects.create(room=Room.objects.create(left_at=OLD), used_at=OLD)
     Booking.objects.create(room=Room.objects.create(left_at=OLD), made_at=OLD)
     first = Task.objects.create()
     second = Task.objects.create(follows=first, due_at=OLD - DAY)

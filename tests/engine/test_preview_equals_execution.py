@@ -71,6 +71,25 @@ def policies(age: timedelta) -> list[Policy]:
             select=Orphaned("book"),
             action=Update({"is_open": False}),
         ),
+        Policy(
+            name="bookmarks-of-old-books",
+            model="testapp.Bookmark",
+            select=Aged("book__read_at", age),
+            action=Delete(),
+        ),
+        Policy(
+            name="authors-without-books",
+            model="testapp.Author",
+            select=Aged("seen_at", age, unreferenced_by="books"),
+            action=Delete(),
+        ),
+        Policy(
+            name="retire-authors-without-books",
+            model="testapp.Author",
+            where=Q(is_active=True),
+            select=Aged("seen_at", age, unreferenced_by="books"),
+            action=Deactivate(),
+        ),
         Policy(name="delete-vehicles", model="testapp.Vehicle", select=Aged("made_at", age), action=Delete()),
         Policy(
             name="orphaned-cars",
@@ -96,7 +115,7 @@ def fill(random: Random) -> None:
     def flag() -> bool:
         return random.random() < 0.7
 
-    authors = [Author.objects.create() for _ in many(2)]
+    authors = [Author.objects.create(seen_at=clock()) for _ in many(4)]
     books = [
         Book.objects.create(
             author=random.choice([None, *authors]), is_active=flag(), read_at=clock(), closed_at=clock()

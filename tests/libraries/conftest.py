@@ -54,7 +54,9 @@ def same(run: Callable[..., RunReport]) -> Callable[..., int]:
     """
 
     def left(labels: Iterable[str]) -> dict[str, set[Any]]:
-        return {label: set(apps.get_model(label)._base_manager.values_list("pk", flat=True)) for label in labels}
+        return {
+            label: set(apps.get_model(label)._base_manager.values_list("pk", flat=True)) for label in labels
+        }
 
     def same(labels: Iterable[str], theirs: Callable[[], Any] | list[Any], now: Any = None) -> int:
         before = left(labels)

@@ -8,6 +8,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
+from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from tests.libraries.conftest import HOUR
 
@@ -26,9 +27,7 @@ def logged_in(user):
         session.set_expiry(timezone.now() + lives)
         session.save()
         model = apps.get_model(LABEL)
-        return model.objects.create(
-            user=user, ip="::1", session_key=session.session_key, user_agent="x"
-        )
+        return model.objects.create(user=user, ip="::1", session_key=session.session_key, user_agent="x")
 
     return log_in
 
@@ -78,7 +77,7 @@ def test_sessions_that_are_in_no_table_are_refused(on, settings, preset):
     on(preset)
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 
-    with pytest.raises(Exception, match=r"SESSION_ENGINE is .* keeps no sessions in a table"):
+    with pytest.raises(ConfigurationError, match=r"SESSION_ENGINE is .* keeps no sessions in a table"):
         registry.jobs()
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
+from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from tests.factories import DAY
 from tests.libraries.conftest import HOUR
@@ -62,7 +63,6 @@ def everything(owner):
         make("IDToken", expires=now + expires, **owner)
 
 
-
 def test_the_same_rows_in_one_run(owner, same):
     everything(owner)
 
@@ -112,7 +112,7 @@ def test_an_older_release_is_refused(owner, monkeypatch):
 
     monkeypatch.delattr(models, "refresh_token_expire_timedelta")
 
-    with pytest.raises(Exception, match="does not fit the installed release of oauth2_provider"):
+    with pytest.raises(ConfigurationError, match="does not fit the installed release of oauth2_provider"):
         registry.preset("oauth-toolkit")
 
 

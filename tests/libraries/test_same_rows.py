@@ -63,7 +63,9 @@ def tasks(aged, **values):
         for age in [DAY, 14 * DAY - HOUR, 14 * DAY + HOUR, 61 * DAY]:
             now = timezone.now()
             common = {"args_kwargs": {}, "task_path": "a.b", "run_after": now, "backend_name": "default"}
-            aged("django_tasks_database.DBTaskResult", "finished_at", age, status=state, **{**common, **values})
+            aged(
+                "django_tasks_database.DBTaskResult", "finished_at", age, status=state, **{**common, **values}
+            )
 
 
 def test_tasks_db(on, aged, same):

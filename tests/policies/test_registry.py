@@ -6,6 +6,8 @@ import pytest
 
 from session_cleanup.exceptions import ConfigurationError, PolicyError
 from session_cleanup.policies import Aged, Delete, Policy, register, registry
+from session_cleanup.policies.policy import GROUPS
+from session_cleanup.policies.presets import PRESETS, SYSTEMS
 
 
 def policy(name, **values):
@@ -45,6 +47,22 @@ def test_presets_are_off_unless_they_are_named(declare):
     declare()
 
     assert names(registry.jobs()) == ["housekeeping-history"]
+
+
+def test_days_are_those_of_the_job_or_else_of_its_preset_or_else_a_default(declare, settings):
+    declare()
+    settings.SESSION_CLEANUP_PRESETS = ["admin-log"]
+    ages = []
+    for days in ({}, {"admin-log": 30}, {"admin-log": 30, "admin-log-entries": 60}):
+        settings.SESSION_CLEANUP_KEEP_DAYS = days
+        ages.append(registry.jobs()[0].age.days)
+
+    assert ages == [365, 30, 60]
+
+
+def test_no_preset_is_called_like_a_group_or_one_of_its_jobs():
+    assert not set(PRESETS) & set(GROUPS)
+    assert not {job.name for name in SYSTEMS for job in PRESETS[name]()} & registry.RESERVED
 
 
 def test_a_run_takes_all_but_the_weekly_and_monthly_jobs(project):

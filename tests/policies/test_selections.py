@@ -3,13 +3,14 @@
 from datetime import date, datetime, timedelta
 
 import pytest
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, F, OuterRef, Q
 
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.policies import Aged, Delete, Orphaned, Policy
 from session_cleanup.policies.claims import AmongKeys, Claims
 from tests.factories import DAY, NOW, SECOND, FingerprintFactory
-from tests.testapp.models import Book, Car, Ticket, Vehicle
+from tests.testapp.models import Author, Book, Bookmark, Car, Ticket, Vehicle
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -129,6 +130,48 @@ def test_orphaned_never_asks_with_not_in(db):
 def test_orphaned_by_a_column_needs_to_be_told_the_model(db):
     with pytest.raises(PolicyError, match=r"Say which model it refers to: Orphaned\("):
         due("Car", Orphaned("vehicle_number"))
+
+
+def bookmarks(*moments):
+    return [book.bookmarks.create() for book in books(*moments)]
+
+
+def test_a_clock_behind_a_foreign_key(db):
+    early, *_ = bookmarks(NOW - DAY - MICROSECOND, NOW - DAY, None)
+    Bookmark.objects.create(book=None)
+
+    assert due("Bookmark", Aged("book__read_at", DAY)) == {early}
+
+
+def test_a_clock_that_an_earlier_job_deletes_is_not_there(db):
+    [bookmark] = bookmarks(NOW - DAY)
+    claims = Claims("default", NOW)
+    claims.delete(Book, AmongKeys(F("pk"), [bookmark.book_id]))
+    policy = Policy(name="job", model="testapp.Bookmark", select=Aged("book__read_at"), action=Delete())
+
+    assert not policy.matching(claims).exists()
+
+
+@pytest.mark.parametrize("clock", ["chapters__is_open", "title__x", "author__books__read_at", "author__no"])
+def test_a_clock_that_is_nowhere_is_refused(db, clock):
+    with pytest.raises((PolicyError, FieldDoesNotExist)):
+        due("Book", Aged(clock))
+
+
+def test_a_row_is_kept_while_any_row_refers_to_it(db):
+    free, held = (Author.objects.create(seen_at=NOW - DAY) for _ in range(2))
+    Author.objects.create(seen_at=NOW)
+    book = Book.objects.create(author=held)
+    Book.objects.create(author=None)
+    policy = Policy(
+        name="job", model="testapp.Author", select=Aged("seen_at", unreferenced_by="books"), action=Delete()
+    )
+    claims = Claims("default", NOW)
+    assert set(policy.matching(claims)) == {free}
+
+    claims.delete(Book, AmongKeys(F("pk"), [book.pk]))
+
+    assert set(policy.matching(claims)) == {free, held}
 
 
 def test_only_aged_has_a_cutoff():

@@ -186,7 +186,28 @@ def test_e010_related_rows_that_no_text_names_for_certain(declare):
     assert "the key of testapp.OrderLine cannot be named as text" in message_of()
 
 
-@pytest.mark.parametrize("clock", ["title", "is_active", "author", "id"])
+@pytest.mark.parametrize(
+    "select",
+    [
+        Aged("chapters__is_open"),
+        Aged("author__seen_at__year"),
+        Aged("read_at", unreferenced_by="author"),
+        Aged("read_at", unreferenced_by="nothing"),
+    ],
+)
+def test_e010_a_selection_that_leads_nowhere(declare, select):
+    declare(policy(select=select))
+
+    assert found() == ["E010"]
+
+
+def test_nothing_is_wrong_with_a_clock_behind_a_foreign_key(declare):
+    declare(policy(select=Aged("author__seen_at", unreferenced_by="chapters")))
+
+    assert found() == []
+
+
+@pytest.mark.parametrize("clock", ["title", "is_active", "author", "id", "author__name"])
 def test_e011_a_clock_that_is_no_date_or_time(declare, clock):
     declare(policy(select=Aged(clock)))
 
