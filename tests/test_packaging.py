@@ -47,7 +47,7 @@ def test_core_dependencies_are_few():
     project = PYPROJECT["project"]
 
     assert {requirement.partition(">=")[0] for requirement in project["dependencies"]} == CORE
-    assert set(project["optional-dependencies"]) == {"progress", "example", "test", "dev"}
+    assert set(project["optional-dependencies"]) == {"progress", "example", "test", "libraries", "dev"}
 
 
 def test_every_path_of_the_sdist_exists():

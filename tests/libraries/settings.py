@@ -27,6 +27,8 @@ WANTED = [
     "auditlog",
     "easyaudit",
 ]
+if not (find_spec("django.tasks") or find_spec("django_tasks")):
+    WANTED.remove("django_tasks_db")
 INSTALLED_APPS = [*APPS, *(app for app in WANTED if find_spec(app.partition(".")[0])), "tests.libraries"]
 MIDDLEWARE = list(LAYERS)
 if "allauth" in INSTALLED_APPS:
