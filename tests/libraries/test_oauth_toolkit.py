@@ -86,6 +86,12 @@ def test_the_same_rows_under_reuse_protection(owner, same, settings, expires):
     assert same(LABELS, ["cleartokens"]) > 10
 
 
+def test_a_refresh_token_in_its_grace_is_kept_however_idle(owner, same):
+    refresh(owner, revoked=timezone.now() - HOUR / 2, access_token=access(owner, -31 * DAY))
+
+    assert same(LABELS, ["cleartokens"]) == 0
+
+
 def test_a_revoked_refresh_token_that_still_holds_an_access_token_takes_two_runs(owner, run):
     """The toolkit leaves none such behind: revoking deletes the access token."""
     now = timezone.now()
