@@ -47,7 +47,8 @@ def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> 
     """List the first rows that are due, in the order in which a run would come to them."""
     due = judged(policy, claims).filter(verdict="")
     column = policy.clock or policy.select.column
-    found = due.order_by(policy.select.column, "pk")[: limit + 1]
+    walked: Any = policy.get_model()._meta.get_field(policy.select.column)
+    found = due.order_by(walked.attname, "pk")[: limit + 1]
     names = list(dict.fromkeys(["pk", column, *policy.columns]))
     rows = list(found.values(*names))
     report.rows = [

@@ -67,9 +67,9 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
 
 def _no_index(policy: Policy, model: type[Model]) -> Problem:
     """W001; W005 for the model of a library, which cannot tell of an index that a project gives it."""
+    walked, wanted = policy.select.column, _wanted_index(policy, model)
     said = (
-        f"Policy {policy.name!r}: no index of {policy.model} leads to {policy.select.column!r}, so each run "
-        "reads it all."
+        f"Policy {policy.name!r}: no index of {policy.model} leads to {walked!r}, so each run reads it all."
     )
     if policy.preset not in LIBRARIES:
         return Problem("W001", said, f"Add {as_code(wanted_index(policy, model))} to the model and migrate.")
@@ -79,6 +79,7 @@ def _no_index(policy: Policy, model: type[Model]) -> Problem:
         f"If the table is large, put the migration into an app of yours that `cleanup_doctor {policy.name}` "
         "prints. Then silence session_cleanup.W005.",
     )
+    return Problem("W005", said, cure)
 
 
 def _shape(policy: Policy) -> Iterator[Problem]:
@@ -178,11 +179,11 @@ def _check_reference(select: Orphaned, model: type[Model]) -> None:
 def _fields(policy: Policy) -> Iterator[Problem]:
     who, model = f"Policy {policy.name!r}", policy.get_model()
     try:
-        model._meta.get_field(policy.select.column)
-        if isinstance(policy.select, Aged) and not isinstance(clock := policy.select.field(model), DateField):
+        clock = policy.select.field(model) if isinstance(policy.select, Aged) else None
+        if clock is not None and not isinstance(clock, DateField):
             yield Problem(
                 "E011",
-                f"{who}: the clock {policy.select.clock!r} of {policy.model} is a "
+                f"{who}: the clock {policy.clock!r} of {policy.model} is a "
                 f"{type(clock).__name__}, which is no date or time.",
                 "Name a DateTimeField or a DateField.",
             )

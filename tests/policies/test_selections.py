@@ -143,6 +143,17 @@ def test_a_clock_behind_a_foreign_key(db):
     assert due("Bookmark", Aged("book__read_at", DAY)) == {early}
 
 
+def test_a_clock_behind_a_foreign_key_is_what_a_listing_shows(declare, preview):
+    [bookmark] = bookmarks(NOW - DAY)
+    select = Aged("book__read_at")
+    declare(Policy(name="job", model="testapp.Bookmark", select=select, action=Delete()))
+
+    [job] = preview("job", list_rows=10).jobs
+
+    assert [(row.key, row.clock) for row in job.rows] == [(bookmark.pk, NOW - DAY)]
+    assert job.clock == "book__read_at"
+
+
 def test_a_clock_that_an_earlier_job_deletes_is_not_there(db):
     [bookmark] = bookmarks(NOW - DAY)
     claims = Claims("default", NOW)
