@@ -58,7 +58,7 @@ def reads_one_table(policy: Policy, claims: Claims) -> bool:
     """
     model = policy.get_model()
     return not (
-        policy.select.scans
+        policy.select.asks(model)
         or foreign_reads(policy.where, model)
         or claims.on(model)
         or model._base_manager.all().query.where

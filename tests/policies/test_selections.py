@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Exists, F, OuterRef, Q
 
+from session_cleanup.engine.footprint import reads_one_table
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.policies import Aged, Delete, Orphaned, Policy
 from session_cleanup.policies.claims import AmongKeys, Claims
@@ -183,6 +184,21 @@ def test_a_row_is_kept_while_any_row_refers_to_it(db):
     claims.delete(Book, AmongKeys(F("pk"), [book.pk]))
 
     assert set(policy.matching(claims)) == {free, held}
+
+
+@pytest.mark.parametrize(
+    ("model", "select", "alone"),
+    [
+        ("Author", Aged("seen_at"), True),
+        ("Author", Aged("seen_at", unreferenced_by="books"), False),
+        ("Bookmark", Aged("book__read_at"), False),
+        ("Car", Orphaned("vehicle_number", model="testapp.Vehicle"), False),
+    ],
+)
+def test_rows_are_locked_before_they_are_judged_where_other_rows_decide(model, select, alone):
+    policy = Policy(name="job", model=f"testapp.{model}", select=select, action=Delete())
+
+    assert reads_one_table(policy, Claims("default", NOW)) == alone
 
 
 def test_only_aged_has_a_cutoff():
