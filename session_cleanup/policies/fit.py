@@ -67,7 +67,7 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
 
 def _no_index(policy: Policy, model: type[Model]) -> Problem:
     """W001; W005 for the model of a library, which cannot tell of an index that a project gives it."""
-    walked, wanted = policy.select.column, _wanted_index(policy, model)
+    walked = policy.select.column
     said = (
         f"Policy {policy.name!r}: no index of {policy.model} leads to {walked!r}, so each run reads it all."
     )
@@ -79,7 +79,6 @@ def _no_index(policy: Policy, model: type[Model]) -> Problem:
         f"If the table is large, put the migration into an app of yours that `cleanup_doctor {policy.name}` "
         "prints. Then silence session_cleanup.W005.",
     )
-    return Problem("W005", said, cure)
 
 
 def _shape(policy: Policy) -> Iterator[Problem]:

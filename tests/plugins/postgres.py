@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -155,7 +156,7 @@ class Server:
         self.log = log
 
     @classmethod
-    def start(cls, primary: str = "") -> Server:
+    def start(cls, settings: Mapping[str, str] = OPTIONS, *, primary: str = "") -> Server:
         """Start a server and wait until it answers; what was begun is undone if it does not.
 
         With the socket's directory of a `primary` it is a standby of that one.
@@ -166,7 +167,7 @@ class Server:
         try:
             user.take(directory)
             binaries = binaries_for(user, directory)
-            server = cls(directory, *keep(user, directory, binaries, primary))
+            server = cls(directory, *keep(user, directory, binaries, settings, primary))
         except BaseException:
             shutil.rmtree(directory)
             raise
@@ -203,11 +204,11 @@ class Server:
 
 
 def keep(
-    user: Account, directory: Path, binaries: Path, primary: str
+    user: Account, directory: Path, binaries: Path, settings: Mapping[str, str], primary: str
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start the keeper as the server's user; return it and its log."""
     log = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes to it until it ends
-    options = [text for name, value in OPTIONS.items() for text in ("-c", f"{name}={value}")]
+    options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", KEEPER, "keeper", directory, binaries, primary, *options],
         stdin=subprocess.PIPE,
