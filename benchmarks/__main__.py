@@ -5,111 +5,155 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import signal
-import statistics
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import BY_NAME, CASES, Case
-from benchmarks.databases import SETTINGS, Postgres
-from benchmarks.measure import Record, throughput, waits
+from benchmarks.cases import CASES, DELETE, Case
+from benchmarks.cases import Database as Vendor
+from benchmarks.databases import Database, database
+from benchmarks.measure import Plan, Record, idle, throughput, waits
 from benchmarks.processes import work
-from tests.plugins.postgres import Server
+from benchmarks.tables import render
+
+GROWTH = "growth"
+SIZES = (100_000, 1_000_000, 10_000_000)
+BASELINE = (2.0, 10.0)  # seconds that writers alone are watched for, at least and at most
 
 
-def say(text: str) -> None:
-    print(f"{datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = made.add_argument
+    names = [*CASES, GROWTH]
+    add("--rows", type=int, default=3_000_000, metavar="N", help="rows of a table (default 3,000,000)")
+    add("--cases", nargs="+", choices=names, default=names, help="what to measure (default: all of it)")
+    add("--tools", nargs="+", metavar="TOOL", help="only these, such as: ours raw")
+    add("--passes", nargs="+", choices=["throughput", "waits"], default=["throughput", "waits"])
+    add("--repeats", type=int, default=3, metavar="N", help="of what a bar depends on (default 3)")
+    add("--peer-repeats", type=int, default=1, metavar="N", help="of all else (default 1)")
+    add("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="rows of the tables of growth")
+    add("--layout", choices=["spread", "clustered"], default="spread", help="where the due rows lie")
+    add("--limit", type=float, default=300, metavar="SECONDS", help="after which a run is given up")
+    add("--json", type=Path, metavar="FILE", help="write every measurement there, after each case")
+    add("--svg", type=Path, metavar="FOLDER", help="draw throughput.svg and waits.svg there")
+    return made
 
 
-@contextmanager
-def postgres() -> Iterator[Postgres]:
-    if url := os.environ.get("BENCH_DATABASE_URL"):
-        database = Postgres(url)
-        try:
-            yield database
-        finally:
-            database.drop()
-        return
-    server = Server.start(SETTINGS)
-    try:
-        yield Postgres(server.url)
-    finally:
-        server.stop()
+@dataclass
+class Session:
+    """One run of the benchmarks: what was asked for, and what was found so far."""
 
+    options: argparse.Namespace
+    records: list[Record] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    databases: dict[Vendor, Database] = field(default_factory=dict)
 
-def measure(case: Case, options: argparse.Namespace, database: Postgres) -> Iterator[Record]:
-    say(f"{case.name}: making {options.rows:,} rows")
-    work("prepare", case.name, str(options.rows), options.layout, url=database.prepared())
-    wanted = options.tools or ["ours", "raw", *case.tools]
-    tools = [tool for tool in ("ours", "raw", *case.tools) if tool in wanted]
-    fastest = 5.0
-    if "throughput" in options.passes:
-        for record in throughput(case, tools, options.rows, options.repeats, database, options.limit):
-            if record.tool == "ours":
-                fastest = record.seconds or fastest
-            yield record
-    if "waits" in options.passes:
-        yield from waits(
-            case, tools, options.rows, options.wait_repeats, database, options.limit, min(fastest, 20)
+    def run(self) -> None:
+        self.facts |= machine()
+        with ExitStack() as stack:
+            for name in self.options.cases:
+                case = DELETE if name == GROWTH else CASES[name]
+                if case.database not in self.databases:
+                    self.open(stack.enter_context(database(case.database)), case.database)
+                for record in self.grow(case) if name == GROWTH else self.compare(case):
+                    self.records.append(record)
+                    progress(told(record))
+                self.save()
+
+    def open(self, opened: Database, vendor: Vendor) -> None:
+        self.databases[vendor] = opened
+        self.facts[f"Settings ({vendor})"] = listed(opened.says())
+        self.facts["Django"] = work("migrate", url=opened.base())["django"]
+
+    def compare(self, case: Case) -> Iterator[Record]:
+        plan = self.plan(case, max(round(self.options.rows * case.part), 1), (*case.tools,))
+        here = self.prepare(plan)
+        if "throughput" in self.options.passes and case.database != "sqlite":
+            yield from throughput(plan, here)
+        if "waits" in self.options.passes or case.database == "sqlite":
+            yield from waits(plan, here)
+
+    def grow(self, case: Case) -> Iterator[Record]:
+        for rows in self.options.sizes:
+            plan = self.plan(case, rows, ())
+            here = self.prepare(plan)
+            yield from throughput(plan, here, GROWTH)
+            yield from idle(plan, here)
+
+    def plan(self, case: Case, rows: int, others: Sequence[str]) -> Plan:
+        wanted = self.options.tools
+        tools = [tool for tool in ("ours", "raw", *others) if not wanted or tool in wanted]
+        options = self.options
+        return Plan(
+            case=case,
+            rows=rows,
+            tools=tools,
+            repeats=options.repeats,
+            peers=options.peer_repeats,
+            limit=options.limit,
+            rest=min(max(BASELINE[0], rows / 100_000), BASELINE[1]),
         )
+
+    def prepare(self, plan: Plan) -> Database:
+        here = self.databases[plan.case.database]
+        progress(f"{plan.case.name}: making {plan.rows:,} rows, {self.options.layout}")
+        made = work("prepare", plan.case.name, str(plan.rows), self.options.layout, url=here.prepared())
+        if made["bytes"]:
+            self.facts[f"Bytes a row of {plan.case.table}"] = f"{made['bytes']:.0f}"
+        return here
+
+    def save(self) -> None:
+        if self.options.json:
+            everything = {"facts": self.facts, "runs": [record.as_json() for record in self.records]}
+            self.options.json.write_text(json.dumps(everything, indent=1))
+
+
+def machine() -> dict[str, str]:
+    load = os.getloadavg()[0]
+    return {
+        "Measured": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "Machine": f"{os.cpu_count()} cores, load {load:.1f} at the start",
+        "Python": platform.python_version(),
+    }
+
+
+def listed(values: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def told(record: Record) -> str:
-    head = f"{record.case} {record.measured} {record.tool} #{record.repeat + 1}:"
-    if record.failed:
-        return f"{head} FAILED {record.failed}"
-    took = f" {record.seconds:.2f} s" if record.seconds else ""
-    return f"{head}{took} {record.waits or ''} {record.notes or ''}"
+    """One line about one run."""
+    said = [f"{record.case} {record.measured} {record.tool} {record.repeat + 1}:"]
+    if record.seconds:
+        said.append(f"{record.seconds:.2f} s")
+    said += [f"{role}: {listed({k: str(v) for k, v in of.items()})};" for role, of in record.waits.items()]
+    said += [record.failed] if record.failed else [str(record.notes or "")]
+    return " ".join(said)
 
 
-def ratios(records: list[Record]) -> Iterator[str]:
-    for case in CASES:
-        mine = [r for r in records if r.case == case.name]
-        raw = {r.repeat: r.seconds for r in mine if r.measured == "throughput" and r.tool == "raw"}
-        for tool in dict.fromkeys(r.tool for r in mine):
-            runs = [r for r in mine if r.tool == tool and r.seconds and r.measured == "throughput"]
-            found = sorted(raw[r.repeat] / r.seconds for r in runs if raw.get(r.repeat))
-            waited = [
-                max(r.waits[role]["longest_blocked"] for role in ("random", "aimed"))
-                for r in mine
-                if r.tool == tool and r.waits
-            ]
-            took = statistics.median([r.seconds for r in runs]) if runs else 0
-            beside = f"{statistics.median(found):.2f} ({found[0]:.2f}-{found[-1]:.2f})" if found else "-"
-            wait = f"{statistics.median(waited):.0f} (max {max(waited):.0f})" if waited else "-"
-            yield f"{case.name:12} {tool:10} {took:8.2f} s   ratio {beside:20} wait ms {wait}"
-        digests = {tuple(r.digest) for r in mine if r.digest}
-        if len(digests) > 1:
-            yield f"{case.name}: the tools did NOT do the same work: {digests}"
+def progress(text: str) -> None:
+    sys.stderr.write(f"{datetime.now():%H:%M:%S} {text}\n")
+    sys.stderr.flush()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    add = parser.add_argument
-    add("--rows", type=int, default=3_000_000, help="rows of each table (default 3,000,000)")
-    add("--cases", nargs="+", choices=list(BY_NAME), default=list(BY_NAME), metavar="CASE")
-    add("--tools", nargs="+", metavar="TOOL", help="only these")
-    add("--passes", nargs="+", choices=["throughput", "waits"], default=["throughput", "waits"])
-    add("--repeats", type=int, default=3, help="of the throughput")
-    add("--wait-repeats", type=int, default=3, help="of the waits")
-    add("--layout", choices=["spread", "clustered"], default="spread", help="where the due rows lie")
-    add("--limit", type=float, default=900, help="seconds after which a run is given up")
-    add("--json", type=Path, help="write every measurement here, after each case")
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    records: list[Record] = []
-    with postgres() as database:
-        for name in options.cases:
-            for record in measure(BY_NAME[name], options, database):
-                say(told(record))
-                records.append(record)
-            if options.json:
-                options.json.write_text(json.dumps([r.as_json() for r in records], indent=1))
-    for line in ratios(records):
-        print(line)
+    session = Session(options)
+    try:
+        session.run()
+    finally:  # what was measured is shown, also when that was not all
+        session.save()
+        sys.stdout.write(render(session.records, session.facts))
+        if options.svg:
+            from benchmarks.chart import draw
+
+            draw(session.records, options.svg)
 
 
 if __name__ == "__main__":

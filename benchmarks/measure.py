@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.cases import Case
-from benchmarks.databases import Postgres
-from benchmarks.processes import Failed, Writers, work
+from benchmarks.databases import Database
+from benchmarks.processes import Failed, work, writers
 
-ROLES = ("watch", "random", "aimed")
+NOBODY = "nobody"  # the tool of a baseline: other writers alone
+MILLI = 1000
 
 
 @dataclass(kw_only=True)
@@ -19,77 +20,133 @@ class Record:
     """One run of one tool. Times in seconds, waits in milliseconds."""
 
     case: str
-    tool: str
     rows: int
-    measured: str  # "throughput" or "waits"
-    repeat: int
+    measured: str  # "throughput", "waits", "growth" or "idle"
+    tool: str
+    repeat: int = 0
     seconds: float | None = None
     peak_mb: float | None = None
     digest: list[str] = field(default_factory=list)
     failed: str = ""
-    waits: dict[str, Any] = field(default_factory=dict)
+    waits: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    as_json = asdict
+
+    @property
+    def worst_wait(self) -> float:
+        """The longest that a writer waited because of the tool."""
+        return max(found["blocked_ms"] for found in self.waits.values())
+
+    @property
+    def longest_write(self) -> float:
+        """The longest write, whatever it waited for."""
+        return max(found["longest_ms"] for found in self.waits.values())
 
 
-def rotated(tools: list[str], by: int) -> list[str]:
-    by %= len(tools)
-    return tools[by:] + tools[:by]
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How often: `repeats` for our run and the raw statement, `peers` for all others."""
+
+    case: Case
+    rows: int
+    tools: list[str]
+    repeats: int
+    peers: int
+    limit: float  # seconds after which a run is given up
+    rest: float = 5  # seconds of the baseline
+
+    def turns(self, *more: str, once: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
+        """(repeat, tool): each repeat begins with another tool."""
+        tools = [*self.tools, *more]
+        for repeat in range(max(self.repeats, self.peers)):
+            for tool in tools[repeat % len(tools) :] + tools[: repeat % len(tools)]:
+                if repeat < (self.repeats if self.measured_well(tool) and tool not in once else self.peers):
+                    yield repeat, tool
+
+    def measured_well(self, tool: str) -> bool:
+        """Whether a bar depends on it."""
+        return tool in ("ours", "raw", *(self.case.bar.times if self.case.bar else ()))
+
+    def record(self, measured: str, tool: str, repeat: int = 0) -> Record:
+        return Record(case=self.case.name, rows=self.rows, measured=measured, tool=tool, repeat=repeat)
 
 
-def throughput(
-    case: Case, tools: list[str], rows: int, repeats: int, database: Postgres, limit: float
-) -> Iterator[Record]:
-    """Each tool alone with the database; each repeat begins with another tool."""
-    for repeat in range(repeats):
-        for tool in rotated(tools, repeat):
-            record = Record(case=case.name, tool=tool, rows=rows, measured="throughput", repeat=repeat)
-            url = database.copy()
-            do(record, case, url, database, limit)
-            yield record
+def throughput(plan: Plan, database: Database, measured: str = "throughput") -> Iterator[Record]:
+    """Each tool alone with the database."""
+    for repeat, tool in plan.turns():
+        record = plan.record(measured, tool, repeat)
+        run(record, plan, database.copy(), database)
+        yield record
 
 
-def waits(
-    case: Case, tools: list[str], rows: int, repeats: int, database: Postgres, limit: float, rest: float
-) -> Iterator[Record]:
-    """Each tool beside two writers; first the writers alone, for `rest` seconds."""
-    for repeat in range(repeats):
-        for tool in rotated([*tools, "nobody"], repeat):
-            record = Record(case=case.name, tool=tool, rows=rows, measured="waits", repeat=repeat)
-            url = database.copy()
-            with Writers(ROLES, case.name, rows, url) as writers:
-                if tool == "nobody":
-                    time.sleep(rest)
-                else:
-                    do(record, case, url, database, limit)
-            record.waits = worst(writers.said)
-            yield record
+def waits(plan: Plan, database: Database) -> Iterator[Record]:
+    """Each tool beside other writers, and these alone."""
+    once = () if plan.case.database == "sqlite" else ("raw",)  # there its speed beside writers counts
+    for repeat, tool in plan.turns(NOBODY, once=once):
+        record = plan.record("waits", tool, repeat)
+        url = database.copy()
+        with writers(database.roles, plan.case.name, plan.rows, url) as said:
+            if tool == NOBODY:
+                time.sleep(plan.rest)
+            else:
+                run(record, plan, url, database)
+        record.waits = waited(said)
+        yield record
 
 
-def do(record: Record, case: Case, url: str, database: Postgres, limit: float) -> None:
+def idle(plan: Plan, database: Database) -> Iterator[Record]:
+    """The dry run, then the command when it has nothing to do: in four states of the same table."""
+    table = plan.case.table
+    url = database.copy()
+    record = plan.record("idle", "ours")
+    record.notes = {"dry run": work("preview", plan.case.name, url=url)}
+    work("run", plan.case.name, "ours", url=url)
+    for state, sql in [
+        ("after the delete", "SELECT 1"),
+        ("vacuumed", f"VACUUM (ANALYZE) {table}"),
+        ("empty", f"TRUNCATE {table}"),
+    ]:
+        database.execute(sql)
+        record.notes[state] = work("command", plan.case.name, url=url)
+    yield record
+
+
+def run(record: Record, plan: Plan, url: str, database: Database) -> None:
     try:
-        said = work("run", case.name, record.tool, url=url, limit=limit)
+        said = work("run", plan.case.name, record.tool, url=url, limit=plan.limit)
     except Failed as failure:
         record.failed = str(failure)
     else:
         record.seconds, record.peak_mb = said.pop("seconds"), said.pop("peak_mb")
         record.notes = said
-        record.digest = [str(value) for value in database.query(case.digest)[0]]
+        record.digest = [str(value) for value in database.execute(plan.case.digest)[0]]
 
 
-def worst(said: dict[str, Any]) -> dict[str, Any]:
-    """In milliseconds: the longest write of each writer, and of those that the tool blocked."""
-    found: dict[str, Any] = {"gap": round(said["watch"]["gap"] * 1000, 1)}
-    for role in ("random", "aimed"):
-        pid, writes = said[role]["pid"], said[role]["writes"]
-        seen = [at for waiting, at in said["watch"]["waits"] if waiting == pid]
-        blocked = [long for began, long in writes if any(began <= at <= began + long for at in seen)]
+def waited(said: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Of each writer: how many writes, the longest, and the longest of those that the tool blocked.
+
+    A write counts as blocked, with all of its time, when it was seen once to wait for the tool. On SQLite
+    nobody else is there to wait for.
+    """
+    watched = said.pop("watch", None)
+    found = {}
+    for role, seen in said.items():
+        writes = seen["writes"]
+        blocked = writes
+        if watched:
+            looks = [at for pid, at in watched["waits"] if pid == seen["pid"]]
+            blocked = [
+                (began, long) for began, long in writes if any(0 <= at - began <= long for at in looks)
+            ]
         found[role] = {
             "writes": len(writes),
-            "longest": round(max((long for _, long in writes), default=0) * 1000, 1),
+            "longest_ms": longest(writes),
             "blocked": len(blocked),
-            "longest_blocked": round(max(blocked, default=0) * 1000, 1),
+            "blocked_ms": longest(blocked),
         }
     return found
+
+
+def longest(writes: list[tuple[float, float]]) -> float:
+    return round(max((long for _, long in writes), default=0) * MILLI, 1)

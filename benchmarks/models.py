@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Aging(models.Model):
-    """What all of them have; `payload` fills a row up, `hits` is what other writers change."""
+    """What they have in common; `payload` fills a row up, `hits` is what other writers change."""
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(max_length=20)
@@ -50,5 +50,5 @@ class Order(Aging):
 class Line(models.Model):
     id = models.BigAutoField(primary_key=True)
     order = models.ForeignKey(Order, models.CASCADE, related_name="lines")
-    amount = models.IntegerField()
+    is_paid = models.BooleanField()
     name = models.CharField(max_length=40)

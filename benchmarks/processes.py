@@ -11,15 +11,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.writers import TOOL
+
 ROOT = Path(__file__).parent.parent
 
 
 class Failed(Exception):
-    """A tool did not do its work; the message is what it said last."""
+    """A process did not do its work; the message is what it said last."""
 
 
 @contextmanager
 def process(*command: str, url: str, name: str = "bench") -> Iterator[subprocess.Popen[str]]:
+    """Start `python -m command` on a database; at the end of the block it is dead."""
     child = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
@@ -28,59 +31,54 @@ def process(*command: str, url: str, name: str = "bench") -> Iterator[subprocess
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for us alone
+        start_new_session=True,  # Ctrl-C is for us, and we end it
     )
     try:
         yield child
     finally:
-        child.kill()
+        if child.poll() is None:
+            child.kill()
         child.communicate()
 
 
 def work(*arguments: str, url: str, limit: float | None = None) -> dict[str, Any]:
     """What benchmarks.work says; raises Failed when it fails or takes more than `limit` seconds."""
-    with process("benchmarks.work", *arguments, url=url, name="bench-tool") as child:
+    with process("benchmarks.work", *arguments, url=url, name=TOOL) as child:
         try:
             said, complaint = child.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            raise Failed(f"not done after {limit:.0f} s") from None
-        if child.returncode:
-            lines = complaint.strip().splitlines() or [f"exit status {child.returncode}"]
-            raise Failed(lines[-1])
-        return json.loads(said)  # type: ignore[no-any-return]
+            raise Failed(f"given up after {limit:.0f} s") from None
+        return result(child, said, complaint)
 
 
-class Writers:
-    """Other writers, at work while the block runs; `said` has what they saw, by role."""
+def result(child: subprocess.Popen[str], said: str, complaint: str) -> dict[str, Any]:
+    if child.returncode:
+        lines = complaint.strip().splitlines() or [f"exit status {child.returncode}"]
+        raise Failed(lines[-1])
+    return json.loads(said.splitlines()[-1])  # type: ignore[no-any-return] # commands talk before it
 
-    def __init__(self, roles: tuple[str, ...], case: str, rows: int, url: str) -> None:
-        self.arguments = (case, str(rows))
-        self.roles = roles
-        self.url = url
-        self.said: dict[str, Any] = {}
 
-    def __enter__(self) -> Writers:
-        with ExitStack() as stack:
-            self.children = {
-                role: stack.enter_context(process("benchmarks.writers", role, *self.arguments, url=self.url))
-                for role in self.roles
-            }
-            for role, child in self.children.items():
-                assert child.stdout and child.stderr
-                if child.stdout.readline() != "ready\n":
-                    raise Failed(f"The writer {role} did not start: {child.stderr.read()}")
-            self.stack = stack.pop_all()
-        return self
+@contextmanager
+def writers(roles: tuple[str, ...], case: str, rows: int, url: str) -> Iterator[dict[str, Any]]:
+    """Other writers are at work while the block runs; after it, the dict has what each role saw."""
+    said: dict[str, Any] = {}
+    with ExitStack() as stack:
+        children = {
+            role: stack.enter_context(process("benchmarks.writers", role, case, str(rows), url=url))
+            for role in roles
+        }
+        for child in children.values():
+            if child.stdout is None or child.stdout.readline() != "ready\n":
+                raise result_of_failure(child)
+        yield said
+        for child in children.values():  # end of input ends it, all at the same time
+            if child.stdin:
+                child.stdin.close()
+                child.stdin = None
+        for role, child in children.items():
+            said[role] = result(child, *child.communicate())
 
-    def __exit__(self, *details: Any) -> None:
-        with self.stack:
-            if details[0] is None:
-                for child in self.children.values():
-                    assert child.stdin
-                    child.stdin.close()
-                    child.stdin = None
-                for role, child in self.children.items():
-                    said, complaint = child.communicate()
-                    if child.returncode:
-                        raise Failed(f"The writer {role} failed: {complaint}")
-                    self.said[role] = json.loads(said)
+
+def result_of_failure(child: subprocess.Popen[str]) -> Failed:
+    _, complaint = child.communicate()
+    return Failed(f"A writer did not start: {complaint.strip()}")

@@ -1,5 +1,7 @@
 """Settings of the benchmarks' own project: one database, of BENCH_DATABASE_URL."""
 
+from importlib.util import find_spec
+
 import environ
 
 env = environ.Env()
@@ -15,10 +17,30 @@ SECRET_KEY = "only for benchmarks"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
+# Those that the extra `bench` installs; a tool that is missing says so in its results.
+PEERS = [name for name in ("oauth2_provider", "django_data_purger", "dbpurge") if find_spec(name)]
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
+    *PEERS,
     "session_cleanup",
     "benchmarks",
+]
+# Their tables as their models say: going through all their migrations takes longer than a small case.
+MIGRATION_MODULES = {"auth": None, "contenttypes": None, "sessions": None, "oauth2_provider": None}
+
+# db_purge runs all of them; in a case, the other tables are empty.
+DB_PURGE_RETENTION_POLICIES = [
+    {
+        "app_name": app,
+        "model_name": model,
+        "time_based_column_name": clock,
+        "data_retention_num_seconds": 1,
+    }
+    for app, model, clock in [
+        ("benchmarks", "Cart", "expires_at"),
+        ("benchmarks", "Order", "expires_at"),
+        ("sessions", "Session", "expire_date"),
+    ]
 ]

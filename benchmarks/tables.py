@@ -1,45 +1,67 @@
-"""Makes the rows of a case, in SQL, the same on every machine."""
+"""The results as text: tables in Markdown, then each bar beside its figure."""
 
-from typing import Any
+from __future__ import annotations
 
-from benchmarks.cases import PAYLOAD, SPREAD, Case
+from collections.abc import Iterator
 
-COLUMNS = "id, kind, is_active, expires_at, created_at, ended_at, end_reason, hits, payload"
+from benchmarks import growth, results
+from benchmarks.measure import NOBODY, Record
 
-
-def fill(connection: Any, case: Case, rows: int, layout: str) -> None:
-    """`rows` rows, of which the case's share is due: anywhere in the table, or all in its first part."""
-    postgres = connection.vendor == "postgresql"
-    moment = moment_in_postgres if postgres else moment_in_sqlite
-    place = SPREAD if layout == "spread" else f"(i * 1000000 / {rows + 1})"
-    due = f"{place} % 1000000 < {round(case.share * 1_000_000)}"
-    expires = f"CASE WHEN {due} THEN {moment(2024)} ELSE {moment(2100)} END"
-    values = f"i, 'collaborative', true, {expires}, {moment(2022)}, NULL, '', 0, '{PAYLOAD}' || i"
-    with connection.cursor() as cursor:
-        if postgres:  # two million checks that a parent exists would take minutes
-            cursor.execute("SET session_replication_role = replica")
-        cursor.execute(f"INSERT INTO {case.table} ({COLUMNS}) SELECT {values} FROM {numbers(postgres, rows)}")
-        if case.children:
-            table, columns, values = case.children
-            cursor.execute(
-                f"INSERT INTO {table} (id, {columns}) SELECT j, {values}"
-                f" FROM (SELECT i AS j, (i + 1) / 2 AS i FROM {numbers(postgres, 2 * rows)}) AS pairs"
-            )
-        if postgres:
-            cursor.execute("RESET session_replication_role")
-            cursor.execute("VACUUM (ANALYZE)")
+HEAD = (
+    "work",
+    "tool",
+    "seconds",
+    "speed beside raw",
+    "worst wait caused, ms",
+    "longest write, ms",
+    "peak MB",
+)
 
 
-def numbers(postgres: bool, last: int) -> str:
-    if postgres:
-        return f"generate_series(1::bigint, {last}) AS numbers(i)"
-    counted = f"SELECT 1 AS i UNION ALL SELECT i + 1 FROM counted WHERE i < {last}"
-    return f"(WITH RECURSIVE counted(i) AS ({counted}) SELECT i FROM counted) AS numbers"
+def render(records: list[Record], facts: dict[str, str]) -> str:
+    lines = [f"{name}: {value}" for name, value in facts.items()]
+    compared = list(results.standings(records))
+    if compared:
+        lines += ["", "Medians (lowest–highest) of the repeats; a ratio is of the same repeat.", ""]
+        lines += table(HEAD, map(cells, compared))
+        lines += notices(compared)
+    grown = growth.sizes(records)
+    if grown:
+        states = list(grown[-1].idle)
+        lines += ["", "Growth of `delete`; the dry run and the command with nothing to do in ms:", ""]
+        lines += table(
+            ("rows", "speed beside raw", "peak MB", *states), (growth_cells(each, states) for each in grown)
+        )
+    bars = [*results.verdicts(records), *growth.verdicts(records)]
+    if bars:
+        lines += ["", *bars]
+    return "\n".join(lines) + "\n"
 
 
-def moment_in_postgres(year: int) -> str:
-    return f"timestamptz '{year}-01-01 00:00Z' + {SPREAD} % 30000000 * interval '1 second'"
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> list[str]:
+    parts = [head, tuple("---" for _ in head), *rows]
+    return [f"| {' | '.join(part)} |" for part in parts]
 
 
-def moment_in_sqlite(year: int) -> str:
-    return f"datetime('{year}-01-01', ({SPREAD} % 30000000) || ' seconds')"
+def cells(found: results.Standing) -> tuple[str, ...]:
+    alone = found.tool == NOBODY
+    return (
+        found.case.title,
+        "writers alone" if alone else found.tool,
+        found.seconds.text(),
+        found.beside_raw.text() if found.tool != "raw" else "1",
+        "–" if alone else found.wait_ms.text(".0f"),
+        found.write_ms.text(".0f"),
+        f"{found.peak_mb:.0f}" if found.peak_mb else "–",
+    )
+
+
+def notices(compared: list[results.Standing]) -> Iterator[str]:
+    for found in compared:
+        for remark in found.remarks:
+            yield f"{found.case.name}, {found.tool}: {remark}"
+
+
+def growth_cells(found: growth.Growth, states: list[str]) -> tuple[str, ...]:
+    idle = (f"{found.idle[state]:.1f}" if state in found.idle else "–" for state in states)
+    return f"{found.rows:,}", found.beside_raw.text(), f"{found.peak_mb:.0f}", *idle
