@@ -9,10 +9,11 @@ PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
 DEMO := env DEBUG=true DATABASE_URL=sqlite:///$(CURDIR)/demo.sqlite3 $(MANAGE)
 PYTEST := $(PY) -m pytest
+ROWS := 3000000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-sqlite test-postgres test-libraries lint types contract migrations-check \
-	package-check clean
+.PHONY: help venv demo test test-sqlite test-postgres test-libraries bench lint types contract \
+	migrations-check package-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 18
@@ -22,7 +23,8 @@ venv: $(VENV)/dev ## make .venv with everything that development needs
 # A stamp for each set of extras; both are made again when pyproject.toml changes.
 $(VENV)/demo: EXTRAS := example,progress
 $(VENV)/dev: EXTRAS := dev
-$(VENV)/demo $(VENV)/dev: pyproject.toml
+$(VENV)/bench: EXTRAS := bench
+$(VENV)/demo $(VENV)/dev $(VENV)/bench: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found on PATH." \
 		"Install one (Debian: python3 python3-venv), or say make PYTHON=/path/to/python3." >&2; exit 1; }
 	@test -x $(PY) || { echo "Making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
@@ -60,6 +62,9 @@ test-libraries: $(VENV)/dev ## the presets for libraries beside the libraries, o
 	TEST_DATABASE=sqlite $(LIBRARIES)
 	TEST_DATABASE=postgres $(LIBRARIES)
 
+bench: $(VENV)/bench ## beside our peers: tables, charts and all figures in bench/ (ROWS=3000000, ARGS=--help)
+	$(PY) -m benchmarks --rows $(ROWS) --json bench/runs.json --svg bench $(ARGS)
+
 lint: $(VENV)/dev ## style, imports and likely mistakes
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -77,4 +82,4 @@ package-check: $(VENV)/dev ## build the distribution, look into it, install and 
 	$(PYTEST) -m packaging tests/test_packaging.py tests/test_new_project.py
 
 clean: ## remove what make made
-	rm -rf $(VENV) build dist demo.sqlite3 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) bench build dist demo.sqlite3 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

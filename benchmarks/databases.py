@@ -39,6 +39,7 @@ class Database(Protocol):
     """What a measurement needs. URLs are for BENCH_DATABASE_URL."""
 
     roles: tuple[str, ...]  # of benchmarks.writers
+    place: str  # where it is, for people
 
     def base(self) -> str:
         """A new database, for tables without rows; its URL."""
@@ -60,7 +61,7 @@ class Postgres:
     roles = ("watch", "random", "aimed")
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = self.place = url
 
     def base(self) -> str:
         return self._create(BASE, "template0")
@@ -107,6 +108,7 @@ class Sqlite:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.place = str(folder)
 
     def base(self) -> str:
         return self._fresh(BASE)

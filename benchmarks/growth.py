@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.measure import MILLI, Record
+from benchmarks.measure import Record
 from benchmarks.results import Spread, ratios, verdict
 
 SHARE_OF_RATIO = 0.9  # of that at a tenth of the rows
@@ -30,18 +30,8 @@ def sizes(records: list[Record]) -> list[Growth]:
         here = [record for record in records if record.rows == rows]
         peaks = [each.peak_mb for each in here if each.measured == "growth" and each.tool == "ours"]
         spread = ratios(here, "ours", "raw", "growth")
-        idle = [record for record in here if record.measured == "idle"]
-        found.append(Growth(rows, spread, max((p for p in peaks if p), default=0), in_ms(idle)))
-    return found
-
-
-def in_ms(records: list[Record]) -> dict[str, float]:
-    found = {}
-    for record in records:
-        notes = dict(record.notes)
-        dry_run = notes.pop("dry run")
-        found = {"dry run": dry_run["preview"] * MILLI, "count(*)": dry_run["count"] * MILLI}
-        found |= {state: said["seconds"] * MILLI for state, said in notes.items()}
+        idle = next((record.notes for record in here if record.measured == "idle"), {})
+        found.append(Growth(rows, spread, max((p for p in peaks if p), default=0), idle))
     return found
 
 

@@ -29,6 +29,7 @@ class Record:
     digest: list[str] = field(default_factory=list)
     failed: str = ""
     waits: dict[str, dict[str, float]] = field(default_factory=dict)
+    unwatched_ms: float | None = None  # the longest time between two looks at who waits
     notes: dict[str, Any] = field(default_factory=dict)
 
     as_json = asdict
@@ -91,24 +92,19 @@ def waits(plan: Plan, database: Database) -> Iterator[Record]:
                 time.sleep(plan.rest)
             else:
                 run(record, plan, url, database)
+        if watched := said.get("watch"):
+            record.unwatched_ms = round(watched["gap"] * MILLI, 1)
         record.waits = waited(said)
         yield record
 
 
 def idle(plan: Plan, database: Database) -> Iterator[Record]:
-    """The dry run, then the command when it has nothing to do: in four states of the same table."""
-    table = plan.case.table
-    url = database.copy()
+    """What a run costs that changes nothing: a dry run, and one with nothing to do."""
     record = plan.record("idle", "ours")
-    record.notes = {"dry run": work("preview", plan.case.name, url=url)}
-    work("run", plan.case.name, "ours", url=url)
-    for state, sql in [
-        ("after the delete", "SELECT 1"),
-        ("vacuumed", f"VACUUM (ANALYZE) {table}"),
-        ("empty", f"TRUNCATE {table}"),
-    ]:
-        database.execute(sql)
-        record.notes[state] = work("command", plan.case.name, url=url)
+    try:
+        record.notes = work("idle", plan.case.name, url=database.copy(), limit=plan.limit)
+    except Failed as failure:
+        record.failed = str(failure)
     yield record
 
 

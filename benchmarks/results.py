@@ -39,7 +39,6 @@ class Standing:
     wait_ms: Spread  # the worst of each repeat that the tool was the cause of
     write_ms: Spread  # the longest write of each repeat, whatever the cause
     peak_mb: float | None
-    remarks: tuple[str, ...]
 
 
 def standings(records: list[Record]) -> Iterator[Standing]:
@@ -66,7 +65,6 @@ def standing(case: Case, tool: str, records: list[Record]) -> Standing:
         Spread(tuple(record.worst_wait for record in waits if tool != NOBODY)),
         Spread(tuple(record.longest_write for record in waits)),
         max((record.peak_mb for record in runs if record.peak_mb), default=None),
-        tuple(remarks(runs, records)),
     )
 
 
@@ -81,14 +79,20 @@ def ratios(records: list[Record], tool: str, other: str, measured: str) -> Sprea
     return Spread(tuple(seconds[other, repeat] / seconds[tool, repeat] for repeat in repeats))
 
 
-def remarks(runs: list[Record], records: list[Record]) -> Iterator[str]:
-    """Failures, and where a tool left other rows than the raw statement did."""
-    yield from dict.fromkeys(f"failed: {record.failed}" for record in runs if record.failed)
-    right = {tuple(record.digest) for record in records if record.tool == "raw" and record.digest}
-    wrong = [record for record in runs if record.digest and tuple(record.digest) not in right]
-    if right and (wrong or len(right) > 1):
-        left = " or ".join("/".join(record.digest) for record in wrong) or "not always the same"
-        yield f"NOT the same work as raw: left {left}, raw {' or '.join('/'.join(each) for each in right)}"
+def remarks(records: list[Record]) -> Iterator[str]:
+    """Tools that failed, and tools that left other rows than the raw statement did."""
+    yield from dict.fromkeys(
+        f"{each.case}, {each.measured}, {each.tool}: failed: {each.failed}" for each in records if each.failed
+    )
+    tables = {(record.case, record.rows) for record in records}
+    for case, rows in sorted(tables):
+        done = [each for each in records if (each.case, each.rows) == (case, rows) and each.digest]
+        left: dict[str, set[str]] = {}
+        for record in done:
+            left.setdefault("/".join(record.digest), set()).add(record.tool)
+        if len(left) > 1:
+            sides = "; ".join(f"{', '.join(sorted(tools))} left {what}" for what, tools in left.items())
+            yield f"{case} of {rows:,} rows: NOT the same work: {sides}"
 
 
 def verdicts(records: list[Record]) -> Iterator[str]:

@@ -17,8 +17,8 @@ SECRET_KEY = "only for benchmarks"
 USE_TZ = True
 TIME_ZONE = "UTC"
 
-# Those that the extra `bench` installs; a tool that is missing says so in its results.
-PEERS = [name for name in ("oauth2_provider", "django_data_purger", "dbpurge") if find_spec(name)]
+# The extra `bench` installs them; a tool that is missing says so in its results.
+PEERS = [name for name in ("oauth2_provider", "dbpurge") if find_spec(name)]
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

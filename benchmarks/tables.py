@@ -24,7 +24,12 @@ def render(records: list[Record], facts: dict[str, str]) -> str:
     if compared:
         lines += ["", "Medians (lowest–highest) of the repeats; a ratio is of the same repeat.", ""]
         lines += table(HEAD, map(cells, compared))
-        lines += notices(compared)
+        unwatched = [record.unwatched_ms for record in records if record.unwatched_ms]
+        if unwatched:
+            lines += [
+                "",
+                f"Who waits for whom was looked at every 2 ms, at worst after {max(unwatched):.0f} ms.",
+            ]
     grown = growth.sizes(records)
     if grown:
         states = list(grown[-1].idle)
@@ -33,8 +38,7 @@ def render(records: list[Record], facts: dict[str, str]) -> str:
             ("rows", "speed beside raw", "peak MB", *states), (growth_cells(each, states) for each in grown)
         )
     bars = [*results.verdicts(records), *growth.verdicts(records)]
-    if bars:
-        lines += ["", *bars]
+    lines += ["", *(list(results.remarks(records)) or ["All tools did the same work."]), "", *bars]
     return "\n".join(lines) + "\n"
 
 
@@ -54,12 +58,6 @@ def cells(found: results.Standing) -> tuple[str, ...]:
         found.write_ms.text(".0f"),
         f"{found.peak_mb:.0f}" if found.peak_mb else "–",
     )
-
-
-def notices(compared: list[results.Standing]) -> Iterator[str]:
-    for found in compared:
-        for remark in found.remarks:
-            yield f"{found.case.name}, {found.tool}: {remark}"
 
 
 def growth_cells(found: growth.Growth, states: list[str]) -> tuple[str, ...]:

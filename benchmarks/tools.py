@@ -5,10 +5,10 @@ open. What it returns is noted beside its time.
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
@@ -120,7 +120,7 @@ PACKAGES = {"cleartokens": "oauth2_provider", "data_purger": "django_data_purger
 
 def missing(tool: str) -> str:
     """Why a tool cannot run here; empty when it can."""
-    app = PACKAGES.get(tool)
-    if app is None or app in settings.PEERS:
+    package = PACKAGES.get(tool)
+    if package is None or find_spec(package):
         return ""
-    return f"{app} is not installed: pip install 'session-cleanup[bench]'"
+    return f"{package} is not installed: pip install 'session-cleanup[bench]'"

@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import django
@@ -19,7 +20,7 @@ import django
 from benchmarks.cases import CASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
-CALLS = 11  # of a command or a count, of which the median is taken
+CALLS = 7  # of a command or a count, of which the median is taken
 
 
 def migrate() -> dict[str, Any]:
@@ -65,37 +66,43 @@ def run(case: str, tool: str) -> dict[str, Any]:
     return {"seconds": seconds, "peak_mb": peak_mb(), **said}
 
 
-def command(case: str) -> dict[str, Any]:
-    """The command for the jobs of the case, when there is nothing to do."""
-    from django.core.management import call_command
+def idle(case: str) -> dict[str, Any]:
+    """The dry run beside SELECT count(*), then the command when nothing is left to do, in milliseconds.
 
-    jobs = CASES[case].jobs
-    times = [
-        timed(lambda: call_command("cleanup_sessions", *jobs, format="json", stdout=io.StringIO()))
-        for _ in range(CALLS)
-    ]
-    return {"first": times[0], "seconds": statistics.median(times[1:])}
-
-
-def preview(case: str) -> dict[str, Any]:
-    """The dry run of the case beside SELECT count(*) of the rows that are due."""
+    The command is timed in three states of the same table: right after a run, vacuumed, and empty.
+    """
     from django.db import connection
 
-    from benchmarks.tools import sql_clock
+    from benchmarks.tools import ours, sql_clock
     from session_cleanup.engine import runner
     from session_cleanup.engine.report import RunRequest
 
-    request = RunRequest(jobs=CASES[case].jobs, dry_run=True)
+    table, jobs = CASES[case].table, CASES[case].jobs
     due = CASES[case].due.format(now=sql_clock())
     with connection.cursor() as cursor:
+        count = partial(cursor.execute, f"SELECT count(*) FROM {table} WHERE {due}")
+        count()  # what it and the dry run read is in memory from here on
+        said = {"count(*)": median_ms(count)}
+        said["dry run"] = median_ms(lambda: runner.run(RunRequest(jobs=jobs, dry_run=True)))
+        ours(CASES[case])
+        for state, sql in [
+            ("after the delete", "SELECT 1"),
+            ("vacuumed", f"VACUUM (ANALYZE) {table}"),
+            ("empty", f"TRUNCATE {table}"),
+        ]:
+            cursor.execute(sql)
+            said[state] = median_ms(partial(command, jobs))
+    return said
 
-        def count() -> None:
-            cursor.execute(f"SELECT count(*) FROM {CASES[case].table} WHERE {due}")
 
-        count()  # what both of them read is in memory from here on
-        times = [(timed(count), timed(lambda: runner.run(request))) for _ in range(CALLS // 2)]
-    counts, previews = zip(*times, strict=True)
-    return {"count": statistics.median(counts), "preview": statistics.median(previews)}
+def command(jobs: tuple[str, ...]) -> None:
+    from django.core.management import call_command
+
+    call_command("cleanup_sessions", *jobs, format="json", stdout=io.StringIO())
+
+
+def median_ms(work: Callable[[], Any]) -> float:
+    return 1000 * statistics.median(timed(work) for _ in range(CALLS))
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -113,6 +120,6 @@ def peak_mb() -> float:
 if __name__ == "__main__":
     django.setup()
     what, *arguments = sys.argv[1:]
-    known = {each.__name__: each for each in (migrate, prepare, run, command, preview)}
+    known = {each.__name__: each for each in (migrate, prepare, run, idle)}
     said = known[what](*arguments)
     sys.stdout.write(f"\n{json.dumps(said)}\n")

@@ -47,7 +47,8 @@ def test_core_dependencies_are_few():
     project = PYPROJECT["project"]
 
     assert {requirement.partition(">=")[0] for requirement in project["dependencies"]} == CORE
-    assert set(project["optional-dependencies"]) == {"progress", "example", "test", "libraries", "dev"}
+    extras = {"progress", "example", "bench", "test", "libraries", "dev"}
+    assert set(project["optional-dependencies"]) == extras
 
 
 def test_every_path_of_the_sdist_exists():

@@ -36,7 +36,7 @@ def standby(django_db_setup):
     if not primary.startswith("/"):
         pytest.skip("the server of DATABASE_URL is not ours: we make no standby of it")
     try:
-        server = Server.start(primary)
+        server = Server.start(primary=primary)
     except NoPostgresError as error:
         if "pg_basebackup: not found" in str(error):
             pytest.skip(str(error))
