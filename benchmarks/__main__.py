@@ -108,7 +108,7 @@ class Session:
     def prepare(self, plan: Plan) -> Database:
         here = self.databases[plan.case.database]
         progress(f"{plan.case.name}: making {plan.rows:,} rows, {self.options.layout}")
-        made = work("prepare", plan.case.name, str(plan.rows), self.options.layout, url=here.prepared())
+        made = work("prepare", plan.case.name, plan.rows, self.options.layout, url=here.prepared())
         if made["bytes"]:
             self.facts[f"Bytes a row of {plan.case.table}"] = f"{made['bytes']:.0f}"
         return here

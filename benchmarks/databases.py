@@ -58,7 +58,7 @@ class Database(Protocol):
 
 
 class Postgres:
-    roles = ("watch", "random", "aimed")
+    roles: tuple[str, ...] = ("watch", "random", "aimed")
 
     def __init__(self, url: str) -> None:
         self.url = self.place = url
@@ -89,12 +89,10 @@ class Postgres:
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def _create(self, name: str, template: str) -> str:
-        for sql in (
-            f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
-            f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY",
-            "CHECKPOINT",
-        ):
-            self._execute(self._named("postgres"), sql)
+        with psycopg.connect(self._named("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+            connection.execute("CHECKPOINT")
         return self._named(name)
 
     def _execute(self, url: str, sql: Any) -> list[Any]:
@@ -104,7 +102,7 @@ class Postgres:
 
 
 class Sqlite:
-    roles = ("random",)
+    roles: tuple[str, ...] = ("random",)
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

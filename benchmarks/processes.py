@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,9 +12,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.writers import TOOL
+from benchmarks.work import begin
 
 ROOT = Path(__file__).parent.parent
+# Processes are forked from one that has Django set up and has never worked.
+FRESH = multiprocessing.get_context("forkserver")
+FRESH.set_forkserver_preload(["benchmarks.preloaded"])
+os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 
 
 class Failed(Exception):
@@ -21,12 +26,12 @@ class Failed(Exception):
 
 
 @contextmanager
-def process(*command: str, url: str, name: str = "bench") -> Iterator[subprocess.Popen[str]]:
+def process(*command: str, url: str) -> Iterator[subprocess.Popen[str]]:
     """Start `python -m command` on a database; at the end of the block it is dead."""
     child = subprocess.Popen(
         [sys.executable, "-m", *command],
         cwd=ROOT,
-        env={**os.environ, "BENCH_DATABASE_URL": url, "PGAPPNAME": name},
+        env={**os.environ, "BENCH_DATABASE_URL": url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -41,21 +46,32 @@ def process(*command: str, url: str, name: str = "bench") -> Iterator[subprocess
         child.communicate()
 
 
-def work(*arguments: str, url: str, limit: float | None = None) -> dict[str, Any]:
-    """What benchmarks.work says; raises Failed when it fails or takes more than `limit` seconds."""
-    with process("benchmarks.work", *arguments, url=url, name=TOOL) as child:
-        try:
-            said, complaint = child.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            raise Failed(f"given up after {limit:.0f} s") from None
-        return result(child, said, complaint)
+def work(what: str, *arguments: Any, url: str, limit: float | None = None) -> dict[str, Any]:
+    """What that piece of benchmarks.work found; raises Failed when it fails or takes more than `limit`."""
+    ours, theirs = FRESH.Pipe()
+    child = FRESH.Process(target=begin, args=(url, what, arguments, theirs))
+    child.start()
+    theirs.close()
+    try:
+        if not ours.poll(limit):
+            raise Failed(f"given up after {limit:.0f} s")
+        found, failure = ours.recv()
+    except EOFError:
+        child.join()
+        raise Failed(f"its process died: {child.exitcode}") from None
+    finally:
+        child.kill()
+        child.join()
+    if failure:
+        raise Failed(failure)
+    return found  # type: ignore[no-any-return]
 
 
 def result(child: subprocess.Popen[str], said: str, complaint: str) -> dict[str, Any]:
     if child.returncode:
         lines = complaint.strip().splitlines() or [f"exit status {child.returncode}"]
         raise Failed(lines[-1])
-    return json.loads(said.splitlines()[-1])  # type: ignore[no-any-return] # commands talk before it
+    return json.loads(said)  # type: ignore[no-any-return]
 
 
 @contextmanager

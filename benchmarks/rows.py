@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.models import User
 
 from benchmarks.cases import Case
 
@@ -93,8 +94,8 @@ def django_sessions(making: Making) -> list[str]:
 
 def tokens(making: Making) -> list[str]:
     """Access tokens, a third of them with a refresh token; half of those that are over are revoked."""
-    user = apps.get_model("auth", "User").objects.create(username="somebody")
-    application = apps.get_model("oauth2_provider", "Application").objects.create(user=user)
+    user = User.objects.create(username="somebody")
+    application = apps.get_model("oauth2_provider.Application").objects.create(user=user)
     same = {
         "token": "i::text",
         "user_id": str(user.pk),

@@ -1,17 +1,22 @@
-"""Settings of the benchmarks' own project: one database, of BENCH_DATABASE_URL."""
+"""Settings of the benchmarks' own project. Each piece of work sets its database when it begins."""
 
 from importlib.util import find_spec
+from typing import Any
 
-import environ
+from environ import Env
 
-env = environ.Env()
 
-DATABASES = {"default": env.db("BENCH_DATABASE_URL", default="sqlite:///bench.sqlite3")}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["OPTIONS"] = {
-        "timeout": 60,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-    }
+def database(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = Env.db_url_config(url)
+    if found["ENGINE"].endswith("sqlite3"):
+        found["OPTIONS"] = {
+            "timeout": 60,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        }
+    return found
+
+
+DATABASES: dict[str, dict[str, Any]] = {"default": {}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "only for benchmarks"
 USE_TZ = True

@@ -38,7 +38,8 @@ def render(records: list[Record], facts: dict[str, str]) -> str:
             ("rows", "speed beside raw", "peak MB", *states), (growth_cells(each, states) for each in grown)
         )
     bars = [*results.verdicts(records), *growth.verdicts(records)]
-    lines += ["", *(list(results.remarks(records)) or ["All tools did the same work."]), "", *bars]
+    if records:
+        lines += ["", *(list(results.remarks(records)) or ["All tools did the same work."]), "", *bars]
     return "\n".join(lines) + "\n"
 
 

@@ -5,7 +5,8 @@ open. What it returns is noted beside its time.
 """
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib import import_module
+from io import StringIO
 from typing import Any
 
 from django.apps import apps
@@ -58,7 +59,7 @@ def clearsessions(case: Case) -> None:
 
 
 def cleartokens(case: Case) -> None:
-    call_command("cleartokens")
+    call_command("cleartokens", stdout=StringIO(), stderr=StringIO())
 
 
 def data_purger(case: Case) -> None:
@@ -84,7 +85,7 @@ def data_purger(case: Case) -> None:
 
 
 def db_purge(case: Case) -> None:
-    call_command("db_purge")
+    call_command("db_purge", stdout=StringIO())
 
 
 def due(case: Case) -> Any:
@@ -119,8 +120,11 @@ PACKAGES = {"cleartokens": "oauth2_provider", "data_purger": "django_data_purger
 
 
 def missing(tool: str) -> str:
-    """Why a tool cannot run here; empty when it can."""
+    """Why a tool cannot run here, empty when it can; its package is imported then."""
     package = PACKAGES.get(tool)
-    if package is None or find_spec(package):
-        return ""
-    return f"{package} is not installed: pip install 'session-cleanup[bench]'"
+    try:
+        if package:
+            import_module(package)
+    except ImportError as error:
+        return f"{error}; pip install 'session-cleanup[bench]'"
+    return ""

@@ -1,25 +1,26 @@
-"""One piece of work, in a process of its own: `python -m benchmarks.work WHAT …` prints JSON.
+"""One piece of work, in a process of its own.
 
-A process of its own so that memory is its own, nothing is warm from the tool before, and the time is
-that of the work alone: Django is set up and the connection is open before the clock starts.
+So its memory is its own and nothing is warm from the tool before. Its time is that of the work alone:
+Django is set up and the connection is open before the clock starts.
 """
 
 import io
-import json
 import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import django
 
 from benchmarks.cases import CASES
+from benchmarks.writers import TOOL
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.settings")
 CALLS = 7  # of a command or a count, of which the median is taken
 
 
@@ -34,13 +35,13 @@ def migrate() -> dict[str, Any]:
     return {"django": django.__version__}
 
 
-def prepare(case: str, rows: str, layout: str) -> dict[str, Any]:
+def prepare(case: str, rows: int, layout: str) -> dict[str, Any]:
     from django.db import connection
 
     from benchmarks.rows import fill
 
-    fill(connection, CASES[case], int(rows), clustered=layout == "clustered")
-    return {"bytes": row_bytes(CASES[case].table, int(rows))}
+    fill(connection, CASES[case], rows, clustered=layout == "clustered")
+    return {"bytes": row_bytes(CASES[case].table, rows)}
 
 
 def row_bytes(table: str, rows: int) -> float | None:
@@ -59,7 +60,7 @@ def run(case: str, tool: str) -> dict[str, Any]:
     from benchmarks.tools import TOOLS, missing
 
     if reason := missing(tool):
-        sys.exit(reason)
+        raise ModuleNotFoundError(reason)
     connection.ensure_connection()
     said: dict[str, Any] = {}
     seconds = timed(lambda: said.update(TOOLS[tool](CASES[case]) or {}))
@@ -117,9 +118,23 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
-if __name__ == "__main__":
+WORK: dict[str, Callable[..., dict[str, Any]]] = {
+    each.__name__: each for each in (migrate, prepare, run, idle)
+}
+
+
+def begin(url: str, what: str, arguments: tuple[Any, ...], answer: Connection) -> None:
+    """What the process does: one of WORK on that database; it answers with (what it found, what failed)."""
     django.setup()
-    what, *arguments = sys.argv[1:]
-    known = {each.__name__: each for each in (migrate, prepare, run, idle)}
-    said = known[what](*arguments)
-    sys.stdout.write(f"\n{json.dumps(said)}\n")
+    from django.db import connections
+
+    from benchmarks.settings import database
+
+    connections.settings["default"] |= database(url)
+    with suppress(AttributeError):  # what was made while Django was set up is for no database
+        del connections["default"]
+    os.environ["PGAPPNAME"] = TOOL
+    try:
+        answer.send((WORK[what](*arguments), ""))
+    except Exception as error:
+        answer.send(({}, f"{type(error).__name__}: {error}"))
