@@ -34,7 +34,8 @@ class Case:
     jobs           our policies that do it
     raw            the statements that do the same, in one transaction
     digest         SQL for one row that is the same when the same work was done
-    tools          who else can do it
+    tools          who else does it
+    waited_for     those of them that are also measured beside writers; None: all
     part           its rows, as a share of --rows
     key, touch     for other writers: the primary key, and how they change a row
     clock_indexed  whether they can follow the clock
@@ -51,6 +52,7 @@ class Case:
     raw: tuple[str, ...]
     digest: str
     tools: tuple[str, ...]
+    waited_for: tuple[str, ...] | None = None
     bar: Bar | None = None
     part: float = 1
     clock: str = "expires_at"
@@ -113,7 +115,8 @@ CASCADE = Case(
     ),
     digest=f"SELECT * FROM (SELECT {STATE} FROM benchmarks_order) AS parents,"
     " (SELECT count(*), sum(id), sum(order_id) FROM benchmarks_line) AS children",
-    tools=("queryset", "subquery", "data_purger", "db_purge"),
+    tools=("queryset", "subquery"),  # minutes each; to the other two it is what `delete` is
+    waited_for=("subquery",),
     children="Line",
     bar=Bar(ratio=0.95, wait_ms=60, times={"subquery": 4}),
 )
@@ -133,7 +136,8 @@ MEMBERS = Case(
     ),
     digest=f"SELECT * FROM (SELECT {STATE} FROM benchmarks_room) AS rooms,"
     " (SELECT count(*), sum(CASE WHEN is_online THEN id END) FROM benchmarks_member) AS members",
-    tools=("queryset", "subquery", "data_purger"),
+    tools=("queryset", "subquery"),
+    waited_for=("subquery",),
     children="Member",
     bar=Bar(ratio=0.85, wait_ms=60),
 )

@@ -57,17 +57,17 @@ class Plan:
     limit: float  # seconds after which a run is given up
     rest: float = 5  # seconds of the baseline
 
-    def turns(self, *more: str, once: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
-        """(repeat, tool): each repeat begins with another tool."""
-        tools = [*self.tools, *more]
+    def turns(self, tools: list[str], often: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+        """(repeat, tool): those of `often` in all repeats; each repeat begins with another tool."""
         for repeat in range(max(self.repeats, self.peers)):
             for tool in tools[repeat % len(tools) :] + tools[: repeat % len(tools)]:
-                if repeat < (self.repeats if self.measured_well(tool) and tool not in once else self.peers):
+                if repeat < (self.repeats if tool in often else self.peers):
                     yield repeat, tool
 
-    def measured_well(self, tool: str) -> bool:
-        """Whether a bar depends on it."""
-        return tool in ("ours", "raw", *(self.case.bar.times if self.case.bar else ()))
+    @property
+    def barred(self) -> tuple[str, ...]:
+        """The tools whose speed a bar depends on."""
+        return ("ours", "raw", *(self.case.bar.times if self.case.bar else ()))
 
     def record(self, measured: str, tool: str, repeat: int = 0) -> Record:
         return Record(case=self.case.name, rows=self.rows, measured=measured, tool=tool, repeat=repeat)
@@ -75,7 +75,7 @@ class Plan:
 
 def throughput(plan: Plan, database: Database, measured: str = "throughput") -> Iterator[Record]:
     """Each tool alone with the database."""
-    for repeat, tool in plan.turns():
+    for repeat, tool in plan.turns(plan.tools, plan.barred):
         record = plan.record(measured, tool, repeat)
         run(record, plan, database.copy(), database)
         yield record
@@ -83,8 +83,12 @@ def throughput(plan: Plan, database: Database, measured: str = "throughput") -> 
 
 def waits(plan: Plan, database: Database) -> Iterator[Record]:
     """Each tool beside other writers, and these alone."""
-    once = () if plan.case.database == "sqlite" else ("raw",)  # there its speed beside writers counts
-    for repeat, tool in plan.turns(NOBODY, once=once):
+    skipped = set(plan.case.tools) - set(plan.case.waited_for or plan.case.tools)
+    tools = [tool for tool in plan.tools if tool not in skipped]
+    often = (
+        plan.barred if plan.case.database == "sqlite" else ("ours",)
+    )  # there, speed is that beside writers
+    for repeat, tool in plan.turns([*tools, NOBODY], often):
         record = plan.record("waits", tool, repeat)
         url = database.copy()
         with writers(database.roles, plan.case.name, plan.rows, url) as said:

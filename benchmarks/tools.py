@@ -71,15 +71,9 @@ def data_purger(case: Case) -> None:
         )
 
         def run(self, *, now: Any) -> list[PurgeResult]:
-            rows = due(case)
-            if not case.updates:
-                return self._delete_queryset_in_batch(rows)
-            done = []
-            if case.children:
-                members = apps.get_model("benchmarks", case.children).objects
-                online = members.filter(room__in=rows, is_online=True)
-                done = self._update_queryset_in_batch(online, updates={"is_online": False})
-            return done + self._update_queryset_in_batch(rows, updates=end())
+            if case.updates:
+                return self._update_queryset_in_batch(due(case), updates=end())
+            return self._delete_queryset_in_batch(due(case))
 
     run_data_purger(data_purger=Purger(), dry_run=False)
 
