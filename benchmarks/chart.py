@@ -23,25 +23,32 @@ STYLE = Style(
     title_font_size=17,
     value_font_size=11,
 )
-WIDTH, HEIGHT = 960, 620
+WIDTH, HEIGHT = 960, 520
+MILLISECONDS = [1, 10, 100, 1_000, 10_000, 100_000]
 SHORTEST_MS = 1.0  # what cannot be drawn on a logarithmic scale is drawn as this
 
 
-def draw(records: list[Record], folder: Path) -> list[Path]:
-    """Write throughput.svg and waits.svg into `folder`."""
+def draw(records: list[Record], folder: Path) -> None:
+    """Write throughput.svg and waits.svg into `folder`, each if there are figures for it."""
     found = [each for each in standings(records) if each.tool != NOBODY]
     folder.mkdir(parents=True, exist_ok=True)
-    speed, waits = folder / "throughput.svg", folder / "waits.svg"
-    speeds = {(each.case.title, each.tool): each.beside_raw for each in found if each.beside_raw.values}
-    worst = {(each.case.title, each.tool): each.wait_ms for each in found if each.wait_ms.values}
-    figures = {key: round(spread.median, 2) for key, spread in speeds.items()}
-    bars(found, figures, "Speed beside one raw statement that does the same (1 = as fast)").render_to_file(
-        str(speed)
-    )
-    figures = {key: max(*spread.values, SHORTEST_MS) for key, spread in worst.items()}
-    title = "Worst wait that another writer had because of it, ms (logarithmic)"
-    bars(found, figures, title, logarithmic=True).render_to_file(str(waits))
-    return [speed, waits]
+    speeds = {
+        (each.case.name, each.tool): round(each.beside_raw.median, 2)
+        for each in found
+        if each.beside_raw.values
+    }
+    if speeds:
+        chart = bars(found, speeds, "Speed beside one raw statement that does the same (1 = as fast)")
+        chart.render_to_file(str(folder / "throughput.svg"))
+    waits = {
+        (each.case.name, each.tool): max(*each.wait_ms.values, SHORTEST_MS)
+        for each in found
+        if each.wait_ms.values
+    }
+    if waits:
+        scale = {"zero": SHORTEST_MS, "y_labels": MILLISECONDS, "range": (SHORTEST_MS, MILLISECONDS[-1])}
+        title = "Worst wait that another writer had because of it, ms (logarithmic)"
+        bars(found, waits, title, logarithmic=True, **scale).render_to_file(str(folder / "waits.svg"))
 
 
 def bars(
@@ -56,8 +63,8 @@ def bars(
         height=HEIGHT,
         js=[],  # nothing is loaded from elsewhere
         legend_at_bottom=True,
-        legend_at_bottom_columns=len(tools),
-        x_label_rotation=20,
+        legend_at_bottom_columns=4,
+        truncate_legend=-1,
         truncate_label=-1,
         **options,
     )
