@@ -21,11 +21,19 @@ from django.db.models import F, Model, QuerySet
 from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
+from session_cleanup.engine import at_once
 from session_cleanup.engine.connections import batch_transaction
 from session_cleanup.engine.deletion import LOCKED, Deleted, Deletion, Refused
-from session_cleanup.engine.footprint import PROTECTED, claims_of_run, footprint, judged, reads_one_table
+from session_cleanup.engine.footprint import (
+    PROTECTED,
+    claims_of_run,
+    footprint,
+    guards,
+    judged,
+    reads_one_table,
+)
 from session_cleanup.engine.leases import Lease
-from session_cleanup.engine.walks import KeysetWalk, Slice
+from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
@@ -80,21 +88,27 @@ class Batches:
         done = set(locked) - set(left_out)
         return [key for key in due if key in done], [key for key in keys if key not in done]
 
-    def run_slice(self, part: Slice, cursor: Cursor, *, statement_ms: int) -> tuple[list[Any], list[Any]]:
-        """Act on all that is due in a slice of the heap; returns keys as `run` does.
+    def run_whole(
+        self, part: Slice | Keys, cursor: Cursor | None, *, statement_ms: int | None = None
+    ) -> tuple[list[Any], list[Any]]:
+        """Act on all that is due in a part of the table; returns keys as `run` does.
 
-        It does so in one statement if that reads no other table: then each row is judged as it is acted
-        on, and no keys are known. A lock that cannot be had on a row itself fails the slice as a whole.
+        One statement does it all where it can: then each row is judged as it is acted on, and no keys are
+        known. Where a row can be judged as it is locked, that is done with it. A lock that cannot be had
+        on a row of the part fails it as a whole.
         """
         due: list[Any] = []
         left_out: list[Any] = []
         with self._transaction(cursor, statement_ms=statement_ms):
-            rows = part.of(self.policy.matching(self.claims))
-            if self._at_once and not self._holds():
-                self._count(self._act_at_once(rows))
+            rows = part.of(self._matching)
+            refused = self._may_refuse()
+            if self._at_once and not refused:
+                due, effect = self._act_at_once(rows)
+                self._count(effect)
             else:
-                locked = self._lock(rows, skip_locked=False)
-                due, skipped = self._judge(locked)
+                due, skipped = self._lock(rows, skip_locked=False), Counter[str]()
+                if refused or not self._reads_one_table:
+                    due, skipped = self._judge(due)
                 left_out = self._act(due, skipped)
         done = set(left_out)
         return [key for key in due if key not in done], left_out
@@ -232,22 +246,60 @@ class Batches:
     def _at_once(self) -> bool:
         """Whether one statement can find, judge and act, and nobody has to know on which rows."""
         action = self.policy.action
-        if self.remembered or not reads_one_table(self.policy, self.claims):
+        if self.remembered or not self._reads_one_table:
             return False
         if isinstance(action, Delete):
-            return self.deletion.alone
-        return isinstance(action, Update) and not action.related
+            return self.deletion.alone or self.deletion.at_once
+        postgresql = connections[self.claims.using].vendor == "postgresql"
+        assert isinstance(action, Update)
+        return not action.related or (postgresql and at_once.can_update(action, self.policy.get_model()))
 
-    def _act_at_once(self, rows: QuerySet[Any]) -> Effect:
-        if isinstance(self.policy.action, Delete):
-            return Effect(rows._raw_delete(self.claims.using))
-        return self.policy.action.apply(rows, self.claims)
+    def _act_at_once(self, rows: QuerySet[Any]) -> tuple[list[Any], Effect]:
+        """Gives the keys of the rows where other tables are changed with them."""
+        action = self.policy.action
+        if isinstance(action, Delete):
+            if self.deletion.alone:
+                return [], Effect(rows._raw_delete(self.claims.using))
+            parts = self.deletion.parts(rows)
+        else:
+            assert isinstance(action, Update)
+            if not action.related:
+                return [], action.apply(rows, self.claims)
+            parts = at_once.updating(action, rows, self.claims)
+        keys, (changed, *counts) = at_once.act(parts)
+        related = Counter[str]()
+        for part, count in zip(parts[1:], counts, strict=True):
+            if part.values is None or isinstance(action, Update):  # what loses a reference is not counted
+                related[part.rows.model._meta.label] += count
+        return keys, Effect(changed, +related)
 
-    def _holds(self) -> bool:
-        """Whether any row of the model is under a hold."""
-        label = concrete(self.policy.get_model())._meta.label
+    @cached_property
+    def _matching(self) -> QuerySet[Any]:
+        return self.policy.matching(self.claims)
+
+    @cached_property
+    def _reads_one_table(self) -> bool:
+        return reads_one_table(self.policy, self.claims)
+
+    @cached_property
+    def _protects(self) -> bool:
+        return guards(self.policy)[0]
+
+    @cached_property
+    def _first_hold(self) -> tuple[str, Any]:
+        """The question for a hold that could matter; asked by each batch, and put into SQL once."""
         holds = Hold.objects.using(self.claims.using).active(self.claims.now)
-        return holds.filter(model=label).exists()
+        wanted = holds.filter(model__in=guards(self.policy)[1]).values("pk")[:1]
+        sql, params = wanted.query.get_compiler(self.claims.using).as_sql()
+        return sql, params
+
+    def _may_refuse(self) -> bool:
+        """Whether a row that matches may still have to stay: for what refers to it, or for a hold."""
+        if self._protects:
+            return True
+        with connections[self.claims.using].cursor() as cursor:
+            cursor.execute(*self._first_hold)
+            return cursor.fetchone() is not None
 
     def _history(self) -> QuerySet[JobRun]:
         return JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk)

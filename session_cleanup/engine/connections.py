@@ -24,6 +24,9 @@ OUTERMOST = (
     "SET LOCAL statement_timeout = {1}; SET LOCAL idle_in_transaction_session_timeout = {2}"
 )
 SET_BOUNDS = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in BOUNDS)
+# Without statistics the planner takes ten thousand keys for the whole table, and reads it all, batch by
+# batch. A table without an index is read all the same, and must not be thought worth compiling for.
+HINTS = "; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 FLUSHED = "SET CONSTRAINTS ALL IMMEDIATE"
 NOT_FLUSHED = f"{FLUSHED}; SET LOCAL synchronous_commit = off"
 READ_BOUNDS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in BOUNDS)
@@ -72,7 +75,7 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: b
     try:
         with (
             transaction.atomic(using=using, durable=True),
-            bounded(connection, statement_ms, lock_ms=lock_ms),
+            bounded(connection, statement_ms, lock_ms=lock_ms, hints=HINTS),
         ):
             yield
             if connection.vendor == "postgresql":
@@ -84,14 +87,16 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: b
 
 
 @contextmanager
-def bounded(connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0) -> Iterator[None]:
+def bounded(
+    connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0, hints: str = ""
+) -> Iterator[None]:
     """Bound the statements inside, in the transaction that is open."""
     idle_ms = max(statement_ms, conf.STATEMENT_TIMEOUT_MS)  # we may be slow between two short statements
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             outermost = not connection.savepoint_ids
             if outermost:  # an isolation level can only be set at the very start
-                cursor.execute(OUTERMOST.format(lock_ms, statement_ms, idle_ms))
+                cursor.execute(OUTERMOST.format(lock_ms, statement_ms, idle_ms) + hints)
             else:
                 cursor.execute(READ_BOUNDS)
                 before = cursor.fetchone()

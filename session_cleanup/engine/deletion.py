@@ -28,6 +28,7 @@ from django.db.models import F, ForeignKey, Model, QuerySet
 from django.db.models.deletion import DO_NOTHING, PROTECT, RESTRICT, ProtectedError, RestrictedError
 
 from session_cleanup.engine import cascades, protection
+from session_cleanup.engine.at_once import ROWS, LeadsTo, Part
 from session_cleanup.engine.cascades import Edge
 from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.exactness import has_receivers
@@ -39,9 +40,6 @@ from session_cleanup.policies.actions import Delete, Effect
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
 
 LOCKED = "locked"
-# Without statistics the planner takes ten thousand foreign keys for the whole table, and reads it all,
-# batch by batch. Until the end of the transaction; a table without an index is read all the same.
-PREFER_INDEXES = "SELECT set_config('enable_seqscan', 'off', true)"
 
 
 class Refused(Exception):
@@ -86,6 +84,24 @@ class Deletion:
         return keyed and all(map(_is_plain, self.order)) and all(map(_is_plain_edge, self.edges))
 
     @cached_property
+    def at_once(self) -> bool:
+        """Whether one statement can delete rows and what goes with them: where no model is met twice."""
+        children = [edge.child for edge in self.edges]
+        simple = len({self.model, *children}) == len(children) + 1
+        return self.nests and simple and all(map(_is_simple_edge, self.edges))
+
+    def parts(self, rows: QuerySet[Any]) -> list[Part]:
+        """The parts of that statement."""
+        names = {self.model: ROWS} | {edge.child: f"below{n}" for n, edge in enumerate(self.edges)}
+        parts = [Part(ROWS, rows, None)]
+        for edge in self.edges:
+            leads_there = LeadsTo(F(edge.field.attname), names[edge.parent])
+            children = self.claims.reachable(edge.child).filter(leads_there)
+            values = {edge.field.name: edge.replacement} if edge.nulls else None
+            parts.append(Part(names[edge.child], children, values))
+        return parts
+
+    @cached_property
     def nests(self) -> bool:
         """Whether each batch is tried in a transaction within its own, for locks that cannot be had."""
         features = connections[self.claims.using].features
@@ -100,8 +116,6 @@ class Deletion:
             return Deleted(self._by_django(keys))
         if not self.nests:
             return self._by_keys(keys)
-        with connections[self.claims.using].cursor() as cursor:
-            cursor.execute(PREFER_INDEXES)
         try:
             with transaction.atomic(using=self.claims.using):
                 return self._by_keys(keys)
@@ -216,6 +230,12 @@ def _is_plain(model: type[Model]) -> bool:
     """Whether a row is one row of one table, and no code of the project hears of its end."""
     ties = model._meta.parents or protection.generic_relations(model)
     return not (ties or has_receivers(model))
+
+
+def _is_simple_edge(edge: Edge) -> bool:
+    """Whether its rows are deleted, or lose their reference, whatever else refers to them."""
+    to_key = edge.field.target_field.primary_key
+    return to_key and not edge.in_database and (edge.cascades or edge.nulls)
 
 
 def _is_plain_edge(edge: Edge) -> bool:

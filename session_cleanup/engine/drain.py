@@ -16,10 +16,9 @@ from session_cleanup.engine.heaps import heap_of
 from session_cleanup.engine.ladder import Ladder, Outcome
 from session_cleanup.engine.pacing import EndState, Pace, Size
 from session_cleanup.engine.protection import frees_itself
-from session_cleanup.engine.walks import HeapWalk, KeysetWalk, Position, choose, rule
+from session_cleanup.engine.walks import HeapWalk, KeysetWalk, Position, choose, leads_to_heap, rule
 from session_cleanup.exceptions import SessionCleanupError
 from session_cleanup.policies.actions import Delete
-from session_cleanup.policies.indexes import served_by_index
 
 Progress = Callable[[int, float | None], None]  # rows changed, and the share of the way if it is known
 
@@ -62,7 +61,7 @@ class Drain:
         cursor, self.cursor = self.cursor, None
         if heap := self.ladder.search(lambda: self._heap_to_begin_with(cursor)):
             return self._walk_heap(heap)
-        if cursor and cursor["walk"] == KeysetWalk.name:
+        if cursor and cursor["walk"] == KeysetWalk.name and cursor["at"]:
             if end := self._walk_keys(tuple(cursor["at"])):
                 return end
             self.ladder.begin_again()  # for what became due before that position
@@ -75,7 +74,7 @@ class Drain:
             heap = heap_of(model, self.batches.claims.using)
             if heap and heap.node == cursor["node"]:
                 return HeapWalk(heap, cursor["at"][0])
-        if HeapWalk.name == conf.WALK or not served_by_index(self.policy, model):
+        if leads_to_heap(self.policy):
             return choose(self.policy, self.batches.claims)
         return None
 

@@ -20,6 +20,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.deletion import PROTECT, RESTRICT
 from django.db.models.functions import Cast
 
 from session_cleanup.engine import cascades, protection
@@ -48,6 +49,19 @@ def judged(policy: Policy, claims: Claims) -> Rows:
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
     rows: Rows = policy.matching(claims).annotate(verdict=verdict)
     return rows
+
+
+def guards(policy: Policy) -> tuple[bool, list[str]]:
+    """What could keep a row that matches: whether rows that refer to it can, and the labels of the models
+    a hold on whose rows does."""
+    model = concrete(policy.get_model())
+    labels = [model._meta.label]
+    protects = False
+    if isinstance(policy.action, Delete):
+        paths = [edge for edge, _ in cascades.cascade_paths(model)]
+        labels += {edge.child._meta.label for edge in paths}
+        protects = any(edge.on_delete in (PROTECT, RESTRICT) for edge in paths)
+    return protects, labels
 
 
 def reads_one_table(policy: Policy, claims: Claims) -> bool:

@@ -21,7 +21,7 @@ from session_cleanup.engine.batches import Batches, Cursor
 from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.deletion import Refused
 from session_cleanup.engine.pacing import EndState, Pace
-from session_cleanup.engine.walks import Slice
+from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.policies.actions import Update
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Ladder:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]
             try:
-                due, locked = self.batches.run(keys, None if parts else cursor)
+                due, locked = self._run(keys, None if parts else cursor)
             except Refused as refused:
                 if len(keys) == 1:
                     self.batches.skip(refused.skip)
@@ -92,13 +92,24 @@ class Ladder:
                 self._done(due)
         return None
 
+    def _run(self, keys: list[Any], cursor: Cursor | None) -> tuple[list[Any], list[Any]]:
+        """As a whole if nobody has locked one of the rows; else those that are not locked."""
+        try:
+            return self.batches.run_whole(Keys(keys), cursor)
+        except Refused:
+            pass
+        except (DatabaseError, InterfaceError) as error:
+            if trouble(error, self.batches.claims.using) is not Trouble.LOCKED:
+                raise
+        return self.batches.run(keys, cursor)
+
     def act_on_slice(self, part: Slice, cursor: Cursor) -> Outcome:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
         if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
         patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
-            due, locked = self.batches.run_slice(part, cursor, statement_ms=patience)
+            due, locked = self.batches.run_whole(part, cursor, statement_ms=patience)
         except Refused:
             return Outcome.BY_KEYS
         except (DatabaseError, InterfaceError) as error:

@@ -10,6 +10,7 @@ from django.db.models import Count
 from session_cleanup.engine import cascades
 from session_cleanup.engine.footprint import Footprint, claim_in_preview, footprint, judged
 from session_cleanup.engine.report import JobReport, ListedRow
+from session_cleanup.engine.walks import expected
 from session_cleanup.models import Hold
 from session_cleanup.policies.actions import Delete
 from session_cleanup.policies.claims import Claims, concrete
@@ -32,6 +33,7 @@ def preview(
             report.due = found.own.count()
         report.related = _counts(found)
         claim_in_preview(found, report.due, remembered, watched, claims)
+    report.walk = expected(policy, claims, report.due)
     report.inexact += found_in_database(policy, claims)
     report.seconds = time.monotonic() - started
 

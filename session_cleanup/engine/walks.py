@@ -20,8 +20,9 @@ from django.db.models.functions import Cast
 from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
 from session_cleanup.engine.heaps import Heap, InSlice, heap_of
+from session_cleanup.engine.pacing import FIRST_ROWS
 from session_cleanup.models.history import plain
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.claims import AmongKeys, Claims
 from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
 
@@ -150,6 +151,16 @@ class Slice:
         return rows.filter(InSlice(F("pk"), (self.first, self.last)))
 
 
+@dataclass(frozen=True)
+class Keys:
+    """Rows by their keys."""
+
+    keys: list[Any]
+
+    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(AmongKeys(F("pk"), self.keys))
+
+
 class HeapWalk:
     """Walks a table in slices of its heap, as it was when the walk began.
 
@@ -190,6 +201,17 @@ def choose(policy: Policy, claims: Claims) -> HeapWalk | None:
     if served_by_index(policy, model) and share_due(policy, claims, heap) < DENSE:
         return None
     return HeapWalk(heap)
+
+
+def leads_to_heap(policy: Policy) -> bool:
+    """Whether a run need not look first how much is due: nothing else is fit for it."""
+    return HeapWalk.name == conf.WALK or not served_by_index(policy, policy.get_model())
+
+
+def expected(policy: Policy, claims: Claims, due: int) -> str:
+    """The name of the walk that a run would take with so many rows due."""
+    heap = choose(policy, claims) if due > FIRST_ROWS or leads_to_heap(policy) else None
+    return (heap or KeysetWalk).name
 
 
 def share_due(policy: Policy, claims: Claims, heap: Heap) -> float:

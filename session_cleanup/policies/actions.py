@@ -1,6 +1,6 @@
 """Actions: what happens to the rows that are due. Each is one effect on one locked batch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -78,13 +78,13 @@ class Update(Action):
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         related = self.apply_related(rows, claims)
-        return Effect(rows.update(**_resolved(self.values, claims)), related)
+        return Effect(rows.update(**resolved(self.values, claims)), related)
 
     def apply_related(self, rows: Rows, claims: Claims) -> dict[str, int]:
         """Change only the related rows; how many, by label."""
         counts = {}
         for children, values in self.effects(rows, claims):
-            if count := children.update(**_resolved(values, claims)):
+            if count := children.update(**resolved(values, claims)):
                 counts[children.model._meta.label] = count
         return counts
 
@@ -97,11 +97,17 @@ class Update(Action):
         constants = _constants(self.values)
         return rows.filter(_equal(constants)) if constants else rows
 
-    def effects(self, rows: Rows, claims: Claims) -> Iterator[tuple[Rows, Values]]:
-        """The related rows that would really change, with their new values."""
+    def effects(
+        self, rows: Rows, claims: Claims, leads_there: Callable[[Any], Q] | None = None
+    ) -> Iterator[tuple[Rows, Values]]:
+        """The related rows that would really change, with their new values.
+
+        `leads_there` gives the condition that a foreign key leads to one of `rows`, if they are not asked.
+        """
         for name, values in self.related.items():
             relation = related_by(rows.model, name)
-            children = claims.free(relation.related_model).filter(**{f"{relation.field.name}__in": rows})
+            among = leads_there(relation.field) if leads_there else Q(**{f"{relation.field.name}__in": rows})
+            children = claims.free(relation.related_model).filter(among)
             constants = _constants(values)
             yield (children.filter(~_equal(constants)) if constants else children), values
 
@@ -166,7 +172,8 @@ def related_by(model: type[Model], name: str) -> ManyToOneRel:
     return relation
 
 
-def _resolved(values: Values, claims: Claims) -> dict[str, Any]:
+def resolved(values: Values, claims: Claims) -> dict[str, Any]:
+    """The values as Django writes them, the run clock in place of RUN_CLOCK."""
     now = as_stored(claims.now)
     return {key: now if isinstance(value, RunClock) else value for key, value in values.items()}
 

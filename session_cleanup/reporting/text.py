@@ -29,7 +29,7 @@ def _lines(report: RunReport, verbose: bool) -> Iterator[str]:
         yield from _listing(job, report.started_at)
     yield from (("Checking what would be done..." if report.dry_run else "Running cleanup..."), "")
     for job in report.jobs:
-        yield from _result(job, report)
+        yield from _result(job, report, verbose)
     yield from (RULE, _footer(report), RULE)
 
 
@@ -93,7 +93,7 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
     yield ""
 
 
-def _result(job: JobReport, report: RunReport) -> Iterator[str]:
+def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
     noun = _capital(_noun(job.model))
     yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
     if report.dry_run and job.error is None:
@@ -113,6 +113,8 @@ def _result(job: JobReport, report: RunReport) -> Iterator[str]:
         yield f"  Waited ({reason.replace('_', ' ')}): {seconds:.1f} s"
     if job.cutoff:
         yield f"  Cutoff time: {iso(job.cutoff)}"
+    if verbose:
+        yield f"  Walk: {WALKS[job.walk]}" + (f", {job.batches} batches" if job.batches else "")
     if job.age_option and job.age is not None:
         yield f"  Age in force: {_age(job.age)} (--{job.age_option})"
     if report.dry_run and job.inexact:
@@ -122,6 +124,7 @@ def _result(job: JobReport, report: RunReport) -> Iterator[str]:
     yield ""
 
 
+WALKS: dict[str | None, str] = {"keyset": "in keyset order", "heap": "along the heap", None: "none"}
 ENDS: dict[str | None, str] = {
     "capped": "Work remains: --max-rows was reached.",
     "timed_out": "Work remains: --max-seconds was reached.",

@@ -198,7 +198,7 @@ def test_what_an_earlier_job_of_the_run_changed_is_left_alone(run, along_the_hea
 def test_a_slice_that_takes_too_long_is_asked_for_again_smaller(run, along_the_heap, monkeypatch):
     kept = make_sessions(30)
     sizes = []
-    act = Batches.run_slice
+    act = Batches.run_whole
 
     def too_slow_at_first(self, part, cursor, **options):
         sizes.append(part.size)
@@ -206,7 +206,7 @@ def test_a_slice_that_takes_too_long_is_asked_for_again_smaller(run, along_the_h
             raise OperationalError("interrupted")
         return act(self, part, cursor, **options)
 
-    monkeypatch.setattr(Batches, "run_slice", too_slow_at_first)
+    monkeypatch.setattr(Batches, "run_whole", too_slow_at_first)
     monkeypatch.setattr(ladder, "trouble", lambda error, using: ladder.Trouble.TOO_SLOW)
     job = run(JOB).jobs[0]
 

@@ -1,0 +1,79 @@
+"""One statement that acts on a part of a table and on all that hangs on it (PostgreSQL).
+
+Why it is safe: each row, of whichever table, is judged as it is acted on, in its newest version. A child
+that was moved to another parent meanwhile stays. What refers to a row since the statement began is not
+seen by it: a delete then fails at its foreign key, as a whole, and goes by keys; of an update, the sweep
+finds it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+from django.db.models import F, Lookup, Model, Q, QuerySet
+from django.db.models.sql import DeleteQuery, UpdateQuery
+
+from session_cleanup.policies.actions import Update, related_by, resolved
+from session_cleanup.policies.claims import Claims
+
+ROWS = "acted_on"  # the first part
+
+
+class LeadsTo(Lookup):
+    """A foreign key that leads to a row on which the part of that name has acted."""
+
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        left, params = compiler.compile(self.lhs)
+        return f"{left} IN (SELECT key FROM {self.rhs})", params
+
+
+@dataclass(frozen=True)
+class Part:
+    """One write of a statement: rows of one model, deleted, or given new values."""
+
+    name: str  # for LeadsTo
+    rows: QuerySet[Any]
+    values: Mapping[str, Any] | None  # None: delete them
+
+    def as_sql(self) -> tuple[str, tuple[Any, ...]]:
+        if self.values is None:
+            query: Any = self.rows.query.chain(DeleteQuery)
+        else:
+            query = self.rows.query.chain(UpdateQuery)
+            query.add_update_values(self.values)
+        query.clear_ordering(force=True)
+        sql, params = query.get_compiler(self.rows.db).as_sql()
+        meta = self.rows.model._meta
+        quote = connections[self.rows.db].ops.quote_name
+        key = f"{quote(meta.db_table)}.{quote(meta.pk.column)}"
+        return f"{self.name} AS ({sql} RETURNING {key} AS key)", params
+
+
+def act(parts: list[Part]) -> tuple[list[Any], list[int]]:
+    """Do them all; gives the keys of the rows of the first part, and how many rows each part had."""
+    written = [part.as_sql() for part in parts]
+    counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
+    keys = f"(SELECT array_agg(key) FROM {parts[0].name})"
+    sql = f"WITH {', '.join(sql for sql, _ in written)} SELECT {keys}, {counts}"
+    with connections[parts[0].rows.db].cursor() as cursor:
+        cursor.execute(sql, [param for _, params in written for param in params])
+        done, *found = cursor.fetchone()
+    return done or [], found
+
+
+def can_update(action: Update, model: type[Model]) -> bool:
+    """Whether the rows that a relation leads to can be changed by the same statement."""
+    fields = [related_by(model, name).field for name in action.related]
+    return all(field.target_field.primary_key and field.model is not model for field in fields)
+
+
+def updating(action: Update, rows: QuerySet[Any], claims: Claims) -> list[Part]:
+    """The parts of an update with its effects on related rows."""
+    effects = action.effects(rows, claims, lambda field: Q(LeadsTo(F(field.attname), ROWS)))
+    parts = [Part(ROWS, rows, resolved(action.values, claims))]
+    for number, (children, values) in enumerate(effects):
+        parts.append(Part(f"related{number}", children, resolved(values, claims)))
+    return parts
