@@ -6,6 +6,7 @@ seen by it: a delete then fails at its foreign key, as a whole, and goes by keys
 finds it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from django.db import connections
 from django.db.models import F, Lookup, Model, Q, QuerySet
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
-from session_cleanup.policies.actions import Update, related_by, resolved
+from session_cleanup.policies.actions import Effect, Update, related_by, resolved
 from session_cleanup.policies.claims import Claims
 
 ROWS = "acted_on"  # the first part
@@ -37,6 +38,7 @@ class Part:
     name: str  # for LeadsTo
     rows: QuerySet[Any]
     values: Mapping[str, Any] | None  # None: delete them
+    counted: bool = True
 
     def as_sql(self) -> tuple[str, tuple[Any, ...]]:
         if self.values is None:
@@ -52,16 +54,19 @@ class Part:
         return f"{self.name} AS ({sql} RETURNING {key} AS key)", params
 
 
-def act(parts: list[Part]) -> tuple[list[Any], list[int]]:
-    """Do them all; gives the keys of the rows of the first part, and how many rows each part had."""
+def act(parts: list[Part]) -> tuple[list[Any], Effect]:
+    """Do them all; gives the keys of the rows of the first part, and what was done."""
     written = [part.as_sql() for part in parts]
     counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
     keys = f"(SELECT array_agg(key) FROM {parts[0].name})"
     sql = f"WITH {', '.join(sql for sql, _ in written)} SELECT {keys}, {counts}"
     with connections[parts[0].rows.db].cursor() as cursor:
         cursor.execute(sql, [param for _, params in written for param in params])
-        done, *found = cursor.fetchone()
-    return done or [], found
+        done, changed, *found = cursor.fetchone()
+    related = Counter[str]()
+    for part, count in zip(parts[1:], found, strict=True):
+        related[part.rows.model._meta.label] += count * part.counted
+    return done or [], Effect(changed, +related)
 
 
 def can_update(action: Update, model: type[Model]) -> bool:

@@ -266,12 +266,7 @@ class Batches:
             if not action.related:
                 return [], action.apply(rows, self.claims)
             parts = at_once.updating(action, rows, self.claims)
-        keys, (changed, *counts) = at_once.act(parts)
-        related = Counter[str]()
-        for part, count in zip(parts[1:], counts, strict=True):
-            if part.values is None or isinstance(action, Update):  # what loses a reference is not counted
-                related[part.rows.model._meta.label] += count
-        return keys, Effect(changed, +related)
+        return at_once.act(parts)
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:

@@ -125,13 +125,14 @@ class Alone:
     def __init__(self, using: str, ours: int) -> None:
         self.using = using
         self.before = self._look()
+        self.session = connections[using].connection  # only within it do SQLite's numbers mean anything
         self.ours = ours
 
     def until(self, ours: int) -> bool:
         """Whether that was so; `ours`: the writing transactions we have had, as at the beginning."""
         after = self._look()
         if connections[self.using].vendor != "postgresql":
-            return after == self.before
+            return after == self.before and self.session is connections[self.using].connection
         spent = after[1] - self.before[1]
         return all(oldest == following for oldest, following in (self.before, after)) and spent == (
             ours - self.ours

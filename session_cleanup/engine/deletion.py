@@ -88,7 +88,8 @@ class Deletion:
         """Whether one statement can delete rows and what goes with them: where no model is met twice."""
         children = [edge.child for edge in self.edges]
         simple = len({self.model, *children}) == len(children) + 1
-        return self.nests and simple and all(map(_is_simple_edge, self.edges))
+        keyed = all(has_text_key(child) for child in children)
+        return self.nests and simple and keyed and all(map(_is_simple_edge, self.edges))
 
     def parts(self, rows: QuerySet[Any]) -> list[Part]:
         """The parts of that statement."""
@@ -98,7 +99,7 @@ class Deletion:
             leads_there = LeadsTo(F(edge.field.attname), names[edge.parent])
             children = self.claims.reachable(edge.child).filter(leads_there)
             values = {edge.field.name: edge.replacement} if edge.nulls else None
-            parts.append(Part(names[edge.child], children, values))
+            parts.append(Part(names[edge.child], children, values, counted=edge.cascades))
         return parts
 
     @cached_property

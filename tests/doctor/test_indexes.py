@@ -48,7 +48,7 @@ def test_the_question_is_the_very_statement_of_the_walk(db, diagnose, django_ass
     shape = question.sql.partition("WHERE")[0]
 
     assert captured[0]["sql"].startswith(shape)
-    assert "LIMIT 1000" in question.sql
+    assert "LIMIT 200" in question.sql
     assert any("testapp_book" in line for line in question.plan)
 
 

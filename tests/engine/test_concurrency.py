@@ -156,12 +156,12 @@ def test_a_member_inserted_while_its_session_is_closed_goes_offline_too(run, mon
     row = SessionFactory(expires_at=NOW - SECOND)
     user = UserFactory()
     commits_late = ExitStack()
-    act = Batches._act
+    act = Batches._act_at_once
 
-    def insert_meanwhile(self, due, skipped):
+    def insert_meanwhile(self, rows):
         other = commits_late.enter_context(another_connection())
         other(lambda: SessionMember.objects.create(session=row, user=user, is_online=True))
-        return act(self, due, skipped)
+        return act(self, rows)
 
     sweep = Batches.sweep
 
@@ -169,7 +169,7 @@ def test_a_member_inserted_while_its_session_is_closed_goes_offline_too(run, mon
         commits_late.close()
         sweep(self, keys)
 
-    monkeypatch.setattr(Batches, "_act", insert_meanwhile)
+    monkeypatch.setattr(Batches, "_act_at_once", insert_meanwhile)
     monkeypatch.setattr(Batches, "sweep", committed_by_then)
     report = run(JOB)
 
@@ -252,18 +252,18 @@ def test_a_deadlock_is_survived(run, settings):
 def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatch):
     for _ in range(3):
         MemberFactory(session__expires_at=NOW - SECOND)
-    act = Batches._act
+    act = Batches._act_at_once
     cut = []
 
-    def cut_once(self, due, skipped):
-        totals = act(self, due, skipped)
+    def cut_once(self, rows):
+        done = act(self, rows)
         if not cut:
             cut.append(True)
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        return totals
+        return done
 
-    monkeypatch.setattr(Batches, "_act", cut_once)
+    monkeypatch.setattr(Batches, "_act_at_once", cut_once)
     report = run(JOB, batch_size=2)
 
     assert cut
@@ -276,11 +276,11 @@ def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatc
 def test_a_commit_whose_answer_is_lost_is_not_counted_twice(run, monkeypatch):
     for _ in range(3):
         SessionFactory(expires_at=NOW - SECOND)
-    batch = Batches.run
+    batch = Batches.run_whole
     lost = []
 
-    def committed_but_cut(self, keys, position, **options):
-        locked = batch(self, keys, position, **options)
+    def committed_but_cut(self, part, cursor, **options):
+        locked = batch(self, part, cursor, **options)
         if not lost:
             lost.append(self.totals)
             self.totals = type(self.totals)()  # as if the answer had never come
@@ -288,7 +288,7 @@ def test_a_commit_whose_answer_is_lost_is_not_counted_twice(run, monkeypatch):
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return locked
 
-    monkeypatch.setattr(Batches, "run", committed_but_cut)
+    monkeypatch.setattr(Batches, "run_whole", committed_but_cut)
     report = run(JOB, batch_size=2)
 
     assert lost
@@ -365,16 +365,16 @@ def test_batches_are_read_committed_whatever_the_connection_says(run, between_fi
 def test_a_batch_bounds_its_lock_waits_and_statements_and_leaves_no_trace(run, monkeypatch):
     SessionFactory(expires_at=NOW - SECOND)
     seen = []
-    act = Batches._act
+    act = Batches._act_at_once
 
-    def look(self, due, skipped):
+    def look(self, rows):
         with connection.cursor() as cursor:
             for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
                 cursor.execute(f"SHOW {name}")
                 seen.append(cursor.fetchone()[0])
-        return act(self, due, skipped)
+        return act(self, rows)
 
-    monkeypatch.setattr(Batches, "_act", look)
+    monkeypatch.setattr(Batches, "_act_at_once", look)
     run(JOB)
 
     assert seen == ["15ms", "20s", "20s"]

@@ -10,13 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from session_cleanup.engine import ladder, runner
 from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.heaps import InSlice, heap_of
-from session_cleanup.engine.pacing import Pace, Size
+from session_cleanup.engine.pacing import Size
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.engine.walks import HeapWalk, choose
 from session_cleanup.models import Hold, JobRun, Session, SessionDecline, SessionMember
 from session_cleanup.policies import Aged, Deactivate, Delete, Policy
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.registry import jobs
+from tests.engine.test_pacing import pace
 from tests.factories import DAY, NOW, SECOND, DeclineFactory, MemberFactory, SessionFactory
 
 JOB = "collaborative-expired"
@@ -441,7 +442,7 @@ def test_a_slice_is_read_by_its_place(db, kind):
 
 def test_the_pace_of_sqlite_is_at_least_fifty_milliseconds(settings):
     def target(sqlite):
-        return Pace(stopped=bool, deadline=None, max_rows=None, max_size=None, sqlite=sqlite).target
+        return pace(sqlite=sqlite).target
 
     assert (target(True), target(False)) == (0.05, 0.025)
     settings.SESSION_CLEANUP_BATCH_MS = 80

@@ -7,7 +7,9 @@ import time
 import pytest
 from django.db import connection
 
-from session_cleanup.engine import drain, runner
+from session_cleanup.engine import runner
+from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.ladder import Ladder
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.models import Session
 from tests.factories import NOW, SECOND, SessionFactory
@@ -40,17 +42,17 @@ def test_a_batch_waits_until_another_writer_is_done(other_writer):
 def test_a_file_that_stays_locked_fails_the_job_and_says_so(other_writer, settings, monkeypatch):
     settings.SESSION_CLEANUP_RETRIES = 1
     SessionFactory.create_batch(3, expires_at=NOW - SECOND)
-    act = drain.Drain._act
+    act = Ladder.act
 
-    def locked_meanwhile(self, found, walk):
+    def locked_meanwhile(self, keys, cursor):
         connection.cursor().execute("PRAGMA busy_timeout = 50")
         other_writer.execute("BEGIN IMMEDIATE")
         try:
-            return act(self, found, walk)
+            return act(self, keys, cursor)
         finally:
             other_writer.execute("ROLLBACK")
 
-    monkeypatch.setattr(drain.Drain, "_act", locked_meanwhile)
+    monkeypatch.setattr(Ladder, "act", locked_meanwhile)
     started = time.monotonic()
     report = runner.run(RunRequest(jobs=("collaborative-expired",)), now=NOW)
 
@@ -64,7 +66,7 @@ def test_a_batch_takes_the_write_lock_at_its_start_and_leaves_the_connection_as_
     SessionFactory(expires_at=NOW - SECOND)
     seen = []
     monkeypatch.setattr(
-        drain.Batches, "_lock", lambda self, keys, **_: seen.append(connection.transaction_mode) or keys
+        Batches, "_lock", lambda self, rows, **_: seen.append(connection.transaction_mode) or []
     )
 
     runner.run(RunRequest(jobs=("collaborative-expired",)), now=NOW)

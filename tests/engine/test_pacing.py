@@ -13,7 +13,6 @@ from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.pacing import EndState, Pace, Size
 from session_cleanup.engine.pressure import Pressure
 from session_cleanup.models import Claim, Session
-from session_cleanup.policies.actions import Update
 from session_cleanup.policies.registry import jobs
 from tests.factories import DAY, NOW, SECOND, AfterHoursFactory, SessionFactory
 
@@ -144,14 +143,14 @@ def test_the_deadline_and_the_signal_end_a_job():
 
 def slow_update(monkeypatch, per_row):
     """Each row of a batch takes `per_row` seconds to act on, in one statement."""
-    act = Update.apply
+    act = Batches._act_at_once
 
-    def apply(self, rows, claims):
+    def slowly(self, rows):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(%s)", [per_row * rows.count()])
-        return act(self, rows, claims)
+        return act(self, rows)
 
-    monkeypatch.setattr(Update, "apply", apply)
+    monkeypatch.setattr(Batches, "_act_at_once", slowly)
 
 
 @pytest.mark.postgres
@@ -202,14 +201,13 @@ def test_a_search_in_trouble_is_tried_again_and_then_given_up(run, settings, mon
 def test_no_batch_changes_more_than_the_largest_batch(run, monkeypatch):
     SessionFactory.create_batch(7, expires_at=NOW - SECOND)
     sizes = []
-    batch = Batches.run
+    batch = Batches.run_whole
 
-    def measured(self, keys, position, **options):
-        done = batch(self, keys, position, **options)
-        sizes.append(len(done[0]))
-        return done
+    def measured(self, part, cursor, **options):
+        sizes.append(len(part.keys))
+        return batch(self, part, cursor, **options)
 
-    monkeypatch.setattr(Batches, "run", measured)
+    monkeypatch.setattr(Batches, "run_whole", measured)
     run(JOB, batch_size=3)
 
     assert max(sizes) == 3

@@ -164,7 +164,7 @@ def test_a_second_signal_ends_the_process_at_once_and_nothing_is_half_done():
     finally:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'UPDATE%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
             )
             cursor.execute("DROP TRIGGER dawdle ON session_cleanup_session; DROP FUNCTION dawdle")
 

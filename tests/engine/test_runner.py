@@ -92,10 +92,10 @@ def test_what_cannot_be_written_to_the_history_is_not_silent(run, monkeypatch):
 def test_a_count_that_this_process_never_learned_stays_in_the_history(run, monkeypatch):
     """The batch committed, its answer was lost, and the database could not be asked again."""
     SessionFactory.create_batch(2, expires_at=NOW - SECOND)
-    batch = Batches.run
+    batch = Batches.run_whole
 
-    def committed_but_cut(self, keys, position, **options):
-        batch(self, keys, position, **options)
+    def committed_but_cut(self, part, cursor, **options):
+        batch(self, part, cursor, **options)
         self.totals, self.unsure = Totals(), True
         raise DatabaseError("gone for good")
 
@@ -103,7 +103,7 @@ def test_a_count_that_this_process_never_learned_stays_in_the_history(run, monke
         if self.unsure:
             raise DatabaseError("still gone")
 
-    monkeypatch.setattr(Batches, "run", committed_but_cut)
+    monkeypatch.setattr(Batches, "run_whole", committed_but_cut)
     monkeypatch.setattr(Batches, "settle", cannot_ask)
     report = run(JOB)
 
