@@ -38,24 +38,34 @@ class Lease:
 
     @classmethod
     def take(cls, job: str, using: str, run_id: int) -> "Lease":
-        """Take the lease, or raise LeaseBusy that says who has it."""
+        """Take the lease, or raise LeaseBusy that says who has it.
+
+        It does not wait for a batch of the holder: an INSERT would, even one that ignores conflicts.
+        """
         rows = CleanupLease.objects.using(using)
         lease = cls(job, using, uuid.uuid4())
-        # The row of a job is made once, already over; from then on only the update below competes.
-        rows.bulk_create(
-            [CleanupLease(job=job, since=Now(), expires_at=Now() - timedelta(days=1))], ignore_conflicts=True
+        if lease._taken(run_id):
+            return lease
+        if not rows.filter(job=job).exists():  # its first run: the row is made once, already over
+            over = CleanupLease(job=job, since=Now(), expires_at=Now() - timedelta(days=1))
+            rows.bulk_create([over], ignore_conflicts=True)
+            if lease._taken(run_id):
+                return lease
+        raise LeaseBusy(_busy(job, rows.filter(job=job).first()))
+
+    def _taken(self, run_id: int) -> bool:
+        """Take the lease if it is over."""
+        over = CleanupLease.objects.using(self.using).filter(job=self.job, expires_at__lte=Now())
+        return bool(
+            over.update(
+                token=self.token,
+                fence=F("fence") + 1,
+                run_id=run_id,
+                holder=f"{socket.gethostname()} (pid {os.getpid()})",
+                since=Now(),
+                expires_at=_expiry(),
+            )
         )
-        taken = rows.filter(job=job, expires_at__lte=Now()).update(
-            token=lease.token,
-            fence=F("fence") + 1,
-            run_id=run_id,
-            holder=f"{socket.gethostname()} (pid {os.getpid()})",
-            since=Now(),
-            expires_at=_expiry(),
-        )
-        if not taken:
-            raise LeaseBusy(_busy(job, rows.filter(job=job).first()))
-        return lease
 
     def renew(self) -> None:
         """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours.

@@ -12,8 +12,10 @@ from django.db.models import Q
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.engine.walks import KeysetWalk
+from session_cleanup.exceptions import LeaseBusy
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
@@ -294,6 +296,19 @@ def test_a_commit_whose_answer_is_lost_is_not_counted_twice(run, monkeypatch):
     assert lost
     assert report.jobs[0].changed == 3
     assert JobRun.objects.get().changed == 3
+
+
+@pytest.mark.postgres
+def test_who_comes_while_a_batch_is_under_way_is_told_at_once_that_the_job_is_busy():
+    """The batch has the row of the lease locked, for as long as it takes."""
+    lease = Lease.take(JOB, "default", run_id=1)
+    with another_connection() as other:
+        other(lease.renew)
+        asked = time.monotonic()
+        with pytest.raises(LeaseBusy):
+            Lease.take(JOB, "default", run_id=2)
+
+    assert time.monotonic() - asked < 2
 
 
 def test_a_zombie_whose_lease_was_taken_over_cannot_commit(run, between_finding_and_acting):
