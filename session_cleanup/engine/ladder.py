@@ -66,7 +66,7 @@ class Ladder:
 
     def act(self, keys: list[Any], cursor: Cursor) -> EndState | None:
         """Act on rows in batches, ever smaller ones where there is trouble; `cursor` is behind the last."""
-        parts = deque([keys])
+        parts = deque([keys] if keys else [])
         while parts:
             if end := self.pace.over():
                 return end
