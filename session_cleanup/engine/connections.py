@@ -56,6 +56,13 @@ def database_clock(using: str) -> datetime:
         return datetime.fromtimestamp(float(cursor.fetchone()[0]), UTC)
 
 
+def forget_if_lost(using: str) -> None:
+    """Close a connection that broke, so that the next statement opens another one."""
+    connection = connections[using]
+    if connection.errors_occurred and not connection.in_atomic_block and not connection.is_usable():
+        connection.close()
+
+
 @contextmanager
 def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: bool = True) -> Iterator[None]:
     """One durable READ COMMITTED transaction whose statements and lock waits are bounded.

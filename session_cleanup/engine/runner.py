@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches
-from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.connections import database_clock, forget_if_lost
 from session_cleanup.engine.drain import Drain
 from session_cleanup.engine.exactness import doubts
 from session_cleanup.engine.footprint import claimed
@@ -159,6 +159,8 @@ class _Run:
         """Run one job; whatever happens to it is in its report and in its record."""
         started = time.monotonic()
         record = None
+        for alias in {self.plan.history, report.database}:
+            forget_if_lost(alias)  # by the job before
         try:
             record = self._record(policy, report, run_id)
             lease = Lease.take(policy.name, report.database, run_id)
