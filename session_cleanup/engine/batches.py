@@ -69,6 +69,7 @@ class Batches:
     seconds: float = 0  # that the last one took, to the end of its commit
     transactions: int = 0  # begun so far, and those within them
     disturbed: bool = False  # whether one of them failed
+    undone: bool = False  # whether a crash of the server took back what had committed
     walk: str = KeysetWalk.name
 
     def run(
@@ -179,6 +180,7 @@ class Batches:
             self.record.refresh_from_db(using=self.claims.using)
             saved = self.record
             skipped = Counter(saved.skipped) - self.left_alone
+            self.undone = self.undone or saved.batches < self.totals.batches
             self.totals = Totals(saved.changed, Counter(saved.related), skipped, saved.batches)
         self.unsure = False
 

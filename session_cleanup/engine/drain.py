@@ -45,14 +45,16 @@ class Drain:
         return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
 
     def _passes(self) -> EndState | None:
-        """Walk the table; again while a pass may have deleted what protected another row."""
+        """Walk the table; again while a pass may have deleted what protected another row, and after a
+        crash of the server that took back batches behind us."""
         again = isinstance(self.policy.action, Delete) and frees_itself(self.policy.get_model())
         while True:
             before = self.batches.totals.changed
             if end := self._pass():
                 return end
+            undone, self.batches.undone = self.batches.undone, False
             changed = self.batches.totals.changed > before
-            if not (again and changed and self.batches.skipped[PROTECTED]):
+            if not (undone or (again and changed and self.batches.skipped[PROTECTED])):
                 return None
             self.ladder.begin_again()
 
