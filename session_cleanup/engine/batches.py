@@ -303,7 +303,6 @@ class Batches:
 
     def _write(self, cursor: Cursor | None) -> None:
         totals = self.totals
-        self.walk = cursor["walk"] if cursor else self.walk
         self._history().update(
             changed=totals.changed,
             related=dict(totals.related),
@@ -311,5 +310,6 @@ class Batches:
             batches=totals.batches,
             seconds=time.monotonic() - self.started,
             heartbeat_at=Now(),
-            **({"cursor": cursor, "walk": cursor["walk"]} if cursor else {}),
+            walk=self.walk,
+            **({"cursor": cursor} if cursor else {}),
         )

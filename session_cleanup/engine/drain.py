@@ -84,6 +84,7 @@ class Drain:
         """Walk in keyset order; a full first batch says that the other walk is worth a thought."""
         claims = self.batches.claims
         walk = KeysetWalk(self.policy, claims, position)
+        self.batches.walk = walk.name
         while True:
             if end := self.pace.over():
                 return end
@@ -103,6 +104,7 @@ class Drain:
     def _walk_heap(self, walk: HeapWalk) -> EndState | None:
         """Walk along the heap; once more if rows may have been moved to where we had been."""
         self.pace.heap = Size(walk.heap.first)
+        self.batches.walk = walk.name
         for passes in (1, 2, 3):
             whole = walk.position == walk.heap.begin
             alone = Alone(self.batches.claims.using, self.batches.transactions)
