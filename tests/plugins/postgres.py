@@ -1,7 +1,8 @@
 """A PostgreSQL server for one test run, in a directory of its own, reached by its socket only.
 
 A keeper (a shell, run as the server's user) makes the server, and ends it and removes the directory
-as soon as the pipe it reads is closed: by `stop()`, or because this process died.
+as soon as the pipe it reads is closed: by `stop()`, or because this process died. A line in the pipe
+restarts the server.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +46,7 @@ OPTIONS = {
 # $1 directory, $2 binaries, $3 the directory of a server to be a standby of, or nothing; the rest are
 # options of the server. TERM ends a server that has no
 # handlers yet (a shell's background job ignores INT), INT one that would wait for its clients.
+# The reader's exit status says whether it has read a line (0: start again) or the end of the pipe.
 KEEPER = """
 dir=$1 bin=$2 primary=$3; shift 3
 exec 3<&0
@@ -55,10 +58,18 @@ fill() {
     fi
 }
 if fill; then
-    "$bin/postgres" -D "$dir/data" -k "$dir" "$@" & server=$!
-    { read -r _ <&3; kill -TERM $server; kill -INT $server; } & reader=$!
-    wait $server
-    kill $reader
+    again=0
+    while [ $again = 0 ]; do
+        "$bin/postgres" -D "$dir/data" -k "$dir" "$@" & server=$!
+        {
+            read -r _ <&3; line=$?
+            trap '' TERM; kill -TERM $server; kill -INT $server
+            exit $line
+        } & reader=$!
+        wait $server
+        kill $reader
+        { wait $reader; } 2>/dev/null; again=$?
+    done
 fi
 rm -rf "$dir"
 """
@@ -194,6 +205,27 @@ class Server:
         said = self.log.read().decode(errors="replace").split("\n")
         last = next((line for line in reversed(said) if line.strip()), "it said nothing")
         raise NoPostgresError(f"PostgreSQL did not start: {last.strip()}")
+
+    def restart(self) -> None:
+        """Cut every connection, end the server in order, start it again and wait until it answers."""
+        before = self.started_at()
+        assert self.keeper.stdin
+        self.keeper.stdin.write(b"\n")
+        self.keeper.stdin.flush()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            with contextlib.suppress(psycopg.OperationalError):
+                if self.started_at() > before:
+                    return
+            time.sleep(0.02)
+        raise NoPostgresError(f"PostgreSQL did not start again within {START_SECONDS} s.")
+
+    def started_at(self) -> datetime:
+        with psycopg.connect(f"host={self.directory} user=postgres dbname=postgres") as connection:
+            row = connection.execute("SELECT pg_postmaster_start_time()").fetchone()
+        assert row
+        found: datetime = row[0]
+        return found
 
     def stop(self) -> None:
         """End the server and remove its directory; twice is harmless."""

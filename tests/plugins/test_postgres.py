@@ -105,6 +105,26 @@ def test_a_server_of_our_own_is_reached_by_its_socket_only(servers):
 
 
 @pytest.mark.slow
+def test_a_server_can_be_restarted_and_keeps_what_it_has(servers):
+    server = Server.start(postgres.OPTIONS | {"max_connections": "20"})
+    try:
+        target = f"host={server.directory} user=postgres dbname=postgres"
+        with psycopg.connect(target, autocommit=True) as cut:
+            cut.execute("CREATE TABLE kept ()")
+            server.restart()
+            with pytest.raises(psycopg.OperationalError):
+                cut.execute("SELECT 1")
+        server.restart()
+        with psycopg.connect(target) as connection:
+            connection.execute("SELECT FROM kept")
+            assert connection.execute("SHOW max_connections").fetchone() == ("20",)
+    finally:
+        server.stop()
+
+    assert not servers[0].exists()
+
+
+@pytest.mark.slow
 @pytest.mark.fault
 def test_a_server_ends_with_the_process_that_started_it_however_that_dies():
     script = (
