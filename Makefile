@@ -12,7 +12,7 @@ PYTEST := $(PY) -m pytest
 ROWS := 3000000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-sqlite test-postgres test-libraries bench lint types contract \
+.PHONY: help venv demo test test-sqlite test-postgres test-libraries test-faults bench lint types contract \
 	migrations-check package-check clean
 
 help: ## list the targets
@@ -54,6 +54,12 @@ test-sqlite: $(VENV)/dev ## the suite on SQLite
 
 test-postgres: $(VENV)/dev ## the suite on the PostgreSQL of DATABASE_URL or PG_BIN, else on a packaged one
 	TEST_DATABASE=postgres $(PYTEST) $(ARGS)
+
+FAULT_RUNS := 20
+
+test-faults: $(VENV)/dev ## kills, cuts, full disks, other writers, over and over (FAULT_RUNS=20), on both databases
+	FAULT_RUNS=$(FAULT_RUNS) TEST_DATABASE=sqlite $(PYTEST) tests/faults $(ARGS)
+	FAULT_RUNS=$(FAULT_RUNS) TEST_DATABASE=postgres $(PYTEST) tests/faults $(ARGS)
 
 # A run of its own: some libraries connect receivers to every model. Their migrations are not ours to test.
 LIBRARIES := $(PYTEST) --ds=tests.libraries.settings --no-migrations tests/libraries
