@@ -17,7 +17,6 @@ from benchmarks.work import begin
 ROOT = Path(__file__).parent.parent
 # Processes are forked from one that has Django set up and has never worked.
 FRESH = multiprocessing.get_context("forkserver")
-FRESH.set_forkserver_preload(["benchmarks.preloaded"])
 os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
 
 
@@ -48,6 +47,7 @@ def process(*command: str, url: str) -> Iterator[subprocess.Popen[str]]:
 
 def work(what: str, *arguments: Any, url: str, limit: float | None = None) -> dict[str, Any]:
     """What that piece of benchmarks.work found; raises Failed when it fails or takes more than `limit`."""
+    FRESH.set_forkserver_preload(["benchmarks.preloaded"])  # here: whoever only imports this may fork, too
     ours, theirs = FRESH.Pipe()
     child = FRESH.Process(target=begin, args=(url, what, arguments, theirs))
     child.start()

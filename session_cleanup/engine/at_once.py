@@ -7,7 +7,7 @@ finds it.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,25 +48,51 @@ class Part:
             query.add_update_values(self.values)
         query.clear_ordering(force=True)
         sql, params = query.get_compiler(self.rows.db).as_sql()
+        return sql, tuple(params)
+
+    @property
+    def key(self) -> str:
         meta = self.rows.model._meta
         quote = connections[self.rows.db].ops.quote_name
-        key = f"{quote(meta.db_table)}.{quote(meta.pk.column)}"
-        return f"{self.name} AS ({sql} RETURNING {key} AS key)", params
+        return f"{quote(meta.db_table)}.{quote(str(meta.pk.column))}"
 
 
-def act(parts: list[Part]) -> tuple[list[Any], Effect]:
-    """Do them all; gives the keys of the rows of the first part, and what was done."""
-    written = [part.as_sql() for part in parts]
-    counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
-    keys = f"(SELECT array_agg(key) FROM {parts[0].name})"
-    sql = f"WITH {', '.join(sql for sql, _ in written)} SELECT {keys}, {counts}"
-    with connections[parts[0].rows.db].cursor() as cursor:
-        cursor.execute(sql, [param for _, params in written for param in params])
-        done, changed, *found = cursor.fetchone()
-    related = Counter[str]()
-    for part, count in zip(parts[1:], found, strict=True):
-        related[part.rows.model._meta.label] += count * part.counted
-    return done or [], Effect(changed, +related)
+class Statement:
+    """Parts as one statement, put into SQL once, for as many slices as there are."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        self.using = parts[0].rows.db
+        self.sql, self.params = parts[0].as_sql()
+        if len(parts) > 1:
+            written = [f"{part.name} AS ({sql} RETURNING {part.key} AS key)" for part, sql in self._written()]
+            counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
+            keys = f"(SELECT array_agg(key) FROM {parts[0].name})"
+            self.sql = f"WITH {', '.join(written)} SELECT {keys}, {counts}"
+
+    def _written(self) -> Iterator[tuple[Part, str]]:
+        yield self.parts[0], self.sql
+        for part in self.parts[1:]:
+            sql, params = part.as_sql()
+            self.params += params
+            yield part, sql
+
+    def act(self, places: Mapping[Any, Any] | None = None) -> tuple[list[Any], Effect]:
+        """Do it; gives the keys of the rows of the first part, if there are others, and what was done.
+
+        `places` has what to put in place of a parameter that only stands for one.
+        """
+        known = places or {}
+        params = [known.get(param, param) if type(param) is object else param for param in self.params]
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(self.sql, params)
+            if len(self.parts) == 1:
+                return [], Effect(cursor.rowcount)
+            done, changed, *found = cursor.fetchone()
+        related = Counter[str]()
+        for part, count in zip(self.parts[1:], found, strict=True):
+            related[part.rows.model._meta.label] += count * part.counted
+        return done or [], Effect(changed, +related)
 
 
 def can_update(action: Update, model: type[Model]) -> bool:

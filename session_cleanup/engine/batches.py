@@ -18,10 +18,10 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, InterfaceError, connections
 from django.db.models import F, Model, QuerySet
-from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
-from session_cleanup.engine import at_once
+from session_cleanup.engine.account import Account
+from session_cleanup.engine.at_once import Statement, can_update, updating
 from session_cleanup.engine.connections import batch_transaction
 from session_cleanup.engine.deletion import LOCKED, Deleted, Deletion, Refused
 from session_cleanup.engine.footprint import (
@@ -68,7 +68,7 @@ class Batches:
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0  # that the last one took, to the end of its commit
     transactions: int = 0  # begun so far, and those within them
-    disturbed: bool = False  # whether one of them failed
+    failures: int = 0  # how many of them failed
     undone: bool = False  # whether a crash of the server took back what had committed
     walk: str = KeysetWalk.name
 
@@ -101,13 +101,12 @@ class Batches:
         due: list[Any] = []
         left_out: list[Any] = []
         with self._transaction(cursor, statement_ms=statement_ms):
-            rows = part.of(self._matching)
             refused = self._may_refuse()
             if self._at_once and not refused:
-                due, effect = self._act_at_once(rows)
+                due, effect = self._act_at_once(part)
                 self._count(effect)
             else:
-                due, skipped = self._lock(rows, skip_locked=False), Counter[str]()
+                due, skipped = self._lock(part.of(self._matching), skip_locked=False), Counter[str]()
                 if refused or not self._reads_one_table:
                     due, skipped = self._judge(due)
                 left_out = self._act(due, skipped)
@@ -136,7 +135,7 @@ class Batches:
                     self._write(cursor)
         except BaseException as error:
             self.totals = before
-            self.disturbed = True
+            self.failures += 1
             if not (isinstance(error, IntegrityError) and isinstance(self.policy.action, Delete)):
                 raise
             # A reference that Django knows nothing of, or one made just now.
@@ -170,6 +169,10 @@ class Batches:
     def deletion(self) -> Deletion:
         return Deletion(self.policy.get_model(), self.claims)
 
+    @cached_property
+    def account(self) -> Account:
+        return Account(self.record)
+
     @property
     def record_here(self) -> bool:
         return self.record._state.db == self.claims.using
@@ -187,6 +190,11 @@ class Batches:
     def skip(self, reason: str, count: int = 1) -> None:
         """Count rows that no batch could take."""
         self.left_alone[reason] += count
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """How many transactions there were, and how many failed."""
+        return self.transactions, self.failures
 
     @property
     def skipped(self) -> Counter[str]:
@@ -254,21 +262,24 @@ class Batches:
             return self.deletion.alone or self.deletion.at_once
         postgresql = connections[self.claims.using].vendor == "postgresql"
         assert isinstance(action, Update)
-        return not action.related or (postgresql and at_once.can_update(action, self.policy.get_model()))
+        return not action.related or (postgresql and can_update(action, self.policy.get_model()))
 
-    def _act_at_once(self, rows: QuerySet[Any]) -> tuple[list[Any], Effect]:
+    def _act_at_once(self, part: Slice | Keys) -> tuple[list[Any], Effect]:
         """Gives the keys of the rows where other tables are changed with them."""
+        if isinstance(part, Keys):
+            return self._statement(part.of(self._matching)).act()
+        return self._statement_for_slices.act(part.places(self.claims.using))
+
+    @cached_property
+    def _statement_for_slices(self) -> Statement:
+        return self._statement(Slice.of_any(self._matching))
+
+    def _statement(self, rows: QuerySet[Any]) -> Statement:
         action = self.policy.action
         if isinstance(action, Delete):
-            if self.deletion.alone:
-                return [], Effect(rows._raw_delete(self.claims.using))
-            parts = self.deletion.parts(rows)
-        else:
-            assert isinstance(action, Update)
-            if not action.related:
-                return [], action.apply(rows, self.claims)
-            parts = at_once.updating(action, rows, self.claims)
-        return at_once.act(parts)
+            return Statement(self.deletion.parts(rows))
+        assert isinstance(action, Update)
+        return Statement(updating(action, rows, self.claims))
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
@@ -298,18 +309,14 @@ class Batches:
             cursor.execute(*self._first_hold)
             return cursor.fetchone() is not None
 
-    def _history(self) -> QuerySet[JobRun]:
-        return JobRun.objects.using(self.record._state.db).filter(pk=self.record.pk)
-
     def _write(self, cursor: Cursor | None) -> None:
         totals = self.totals
-        self._history().update(
+        self.account.write(
             changed=totals.changed,
             related=dict(totals.related),
             skipped=dict(totals.skipped + self.left_alone),
             batches=totals.batches,
             seconds=time.monotonic() - self.started,
-            heartbeat_at=Now(),
             walk=self.walk,
             **({"cursor": cursor} if cursor else {}),
         )

@@ -129,21 +129,29 @@ class Alone:
     out as we had, and none was under way before or after. SQLite counts for us what others commit.
     """
 
-    def __init__(self, using: str, ours: int) -> None:
+    def __init__(self, using: str, ours: tuple[int, int]) -> None:
         self.using = using
         self.before = self._look()
         self.session = connections[using].connection  # only within it do SQLite's numbers mean anything
         self.ours = ours
 
-    def until(self, ours: int) -> bool:
-        """Whether that was so; `ours`: the writing transactions we have had, as at the beginning."""
+    def until(self, ours: tuple[int, int], *, to_the_last: bool = False) -> bool:
+        """Whether that was so; `ours`: the writing transactions we have had and how many failed, as at
+        the beginning. A failed one may or may not have been given a number, so then nobody can tell.
+
+        `to_the_last`: one that began after our last, and is still under way, counts too.
+        """
+        if ours[1] != self.ours[1]:
+            return False
+        if to_the_last and connections[self.using].vendor == "postgresql":
+            with connections[self.using].cursor() as cursor:
+                cursor.execute("SELECT pg_current_xact_id()")
         after = self._look()
         if connections[self.using].vendor != "postgresql":
             return after == self.before and self.session is connections[self.using].connection
         spent = after[1] - self.before[1]
-        return all(oldest == following for oldest, following in (self.before, after)) and spent == (
-            ours - self.ours
-        )
+        quiet = all(oldest == following for oldest, following in (self.before, after))
+        return quiet and spent == ours[0] - self.ours[0] + to_the_last
 
     def _look(self) -> tuple[int, ...]:
         sql = SNAPSHOT if connections[self.using].vendor == "postgresql" else "PRAGMA data_version"

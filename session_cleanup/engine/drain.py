@@ -38,23 +38,26 @@ class Drain:
 
     def run(self) -> EndState:
         """Act on all that is due; returns why it ended."""
-        end = self._passes() or self.ladder.wait_for_locked()
-        self.ladder.sweep()
-        if end is not None:
-            return end
+        while True:
+            end = self._passes() or self.ladder.wait_for_locked()
+            self.ladder.sweep()
+            if end is not None:
+                return end
+            if not self.batches.undone:  # else a crash of the server took back batches behind us
+                break
+            self.batches.undone = False
+            self.ladder.begin_again()
         return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
 
     def _passes(self) -> EndState | None:
-        """Walk the table; again while a pass may have deleted what protected another row, and after a
-        crash of the server that took back batches behind us."""
+        """Walk the table; again while a pass may have deleted what protected another row."""
         again = isinstance(self.policy.action, Delete) and frees_itself(self.policy.get_model())
         while True:
             before = self.batches.totals.changed
             if end := self._pass():
                 return end
-            undone, self.batches.undone = self.batches.undone, False
             changed = self.batches.totals.changed > before
-            if not (undone or (again and changed and self.batches.skipped[PROTECTED])):
+            if not (again and changed and self.batches.skipped[PROTECTED]):
                 return None
             self.ladder.begin_again()
 
@@ -107,11 +110,10 @@ class Drain:
         self.batches.walk = walk.name
         for passes in (1, 2, 3):
             whole = walk.position == walk.heap.begin
-            alone = Alone(self.batches.claims.using, self.batches.transactions)
-            self.batches.disturbed = False
+            alone = Alone(self.batches.claims.using, self.batches.spent)
             if end := self._along(walk):
                 return end
-            if whole and not self.batches.disturbed and alone.until(self.batches.transactions):
+            if whole and alone.until(self.batches.spent):
                 return None
             again = heap_of(self.policy.get_model(), self.batches.claims.using)
             if again is None or (passes > 1 and again.node == walk.heap.node):

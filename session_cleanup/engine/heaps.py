@@ -32,10 +32,14 @@ class InSlice(Lookup):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         key, _ = compiler.compile(self.lhs)
         table = key.rpartition(".")[0]
-        first, last = self.rhs
         if connection.vendor == "postgresql":
-            return f"({table}.ctid >= '({first},0)'::tid AND {table}.ctid < '({last},0)'::tid)", []
-        return f"({table}.rowid >= {first} AND {table}.rowid < {last})", []
+            return f"({table}.ctid >= %s::tid AND {table}.ctid < %s::tid)", [tid(place) for place in self.rhs]
+        return f"({table}.rowid >= %s AND {table}.rowid < %s)", self.rhs
+
+
+def tid(place: Any) -> Any:
+    """The first address in a block; what stands for one stays what it is."""
+    return f"({place},0)" if isinstance(place, int) else place
 
 
 class Sampled(BaseTable):

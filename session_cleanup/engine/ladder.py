@@ -18,9 +18,9 @@ from django.db import DatabaseError, InterfaceError, connections
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches, Cursor
-from session_cleanup.engine.connections import Trouble, trouble
+from session_cleanup.engine.connections import Alone, Trouble, trouble
 from session_cleanup.engine.deletion import Refused
-from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine.pacing import FIRST_ROWS, MOST_ROWS, EndState, Pace, Size
 from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.policies.actions import Update
 
@@ -46,6 +46,8 @@ class Ladder:
         self.progress = progress
         self.passed_over: list[Any] = []
         self.to_sweep: list[Any] = []  # rows whose related rows are looked at once more
+        self.alone: Alone | None = None  # since the first of these
+        self.sweeping = Size(FIRST_ROWS, MOST_ROWS)
         self.attempts = 0  # failures in a row of the same batch
 
     def begin_again(self) -> None:
@@ -94,6 +96,7 @@ class Ladder:
 
     def _run(self, keys: list[Any], cursor: Cursor | None) -> tuple[list[Any], list[Any]]:
         """As a whole if nobody has locked one of the rows; else those that are not locked."""
+        self.search(self._watch)
         try:
             return self.batches.run_whole(Keys(keys), cursor)
         except Refused:
@@ -107,6 +110,7 @@ class Ladder:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
         if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
+        self.search(self._watch)
         patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
             due, locked = self.batches.run_whole(part, cursor, statement_ms=patience)
@@ -156,18 +160,30 @@ class Ladder:
 
     def sweep(self) -> None:
         """Look once more at the related rows of what was changed, until that is done or given up."""
-        parts, self.to_sweep = deque([self.to_sweep]), []
+        parts, self.to_sweep = deque([self.to_sweep] if self.to_sweep else []), []
+        alone = bool(parts) and self.search(self._is_alone)
+        if alone:
+            parts.clear()  # there is nobody who could have made one
+        self.alone = None
         while parts:
             keys = parts.popleft()
-            size = self.pace.next_rows(0)
+            size = int(self.sweeping.now)
             if len(keys) > size:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]
             try:
-                if keys:
-                    self.batches.sweep(keys)
+                self.batches.sweep(keys)
+                self.sweeping.took(len(keys), self.batches.seconds, self.pace.target)
             except (DatabaseError, InterfaceError) as error:
                 parts.extendleft(reversed(self._in_trouble(keys, error, self._give_up)))
+
+    def _watch(self) -> None:
+        """From now on, take notice whether anybody else writes."""
+        if self._children_slip_in and self.alone is None:
+            self.alone = Alone(self.batches.claims.using, self.batches.spent)
+
+    def _is_alone(self) -> bool:
+        return self.alone is not None and self.alone.until(self.batches.spent, to_the_last=True)
 
     def _in_trouble(
         self,
@@ -202,6 +218,8 @@ class Ladder:
         if kind is Trouble.LOST:
             connections[using].close()
             self.batches.unsure = True
+            if leave is None and self._children_slip_in:
+                self.to_sweep += keys  # they may be done, and then are not met again
         return [keys]
 
     def _give_up(self, keys: list[Any]) -> None:

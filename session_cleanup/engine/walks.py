@@ -19,7 +19,7 @@ from django.db.models.functions import Cast
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
-from session_cleanup.engine.heaps import Heap, InSlice, heap_of
+from session_cleanup.engine.heaps import Heap, InSlice, heap_of, tid
 from session_cleanup.engine.pacing import FIRST_ROWS
 from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import AmongKeys, Claims
@@ -27,6 +27,7 @@ from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
 
 Position = tuple[Any, ...]
+FIRST, LAST = object(), object()
 WINDOW = 20_000  # rows looked at by one statement of a selection that scans
 DENSE = 0.03  # the share of rows that are due above which reading all of them is faster
 
@@ -149,6 +150,16 @@ class Slice:
 
     def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.filter(InSlice(F("pk"), (self.first, self.last)))
+
+    @staticmethod
+    def of_any(rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of a slice yet to be named: see `places`."""
+        return rows.filter(InSlice(F("pk"), (FIRST, LAST)))
+
+    def places(self, using: str) -> dict[Any, Any]:
+        """What stands for FIRST and LAST in the SQL of `of_any`."""
+        written = tid if connections[using].vendor == "postgresql" else int
+        return {FIRST: written(self.first), LAST: written(self.last)}
 
 
 @dataclass(frozen=True)

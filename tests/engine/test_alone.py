@@ -21,22 +21,36 @@ def write():
 
 def test_our_own_transactions_are_told_from_those_of_others():
     write()
-    alone = Alone("default", 5)
-    assert alone.until(5)
+    alone = Alone("default", (5, 0))
+    assert alone.until((5, 0))
     write()
     write()
-    assert alone.until(7)
+    assert alone.until((7, 0))
     with another_connection() as other:
         other(write)
-    assert not alone.until(7)
+    assert not alone.until((7, 0))
+
+
+def test_after_a_failure_nobody_can_tell():
+    assert not Alone("default", (5, 0)).until((5, 1))
+
+
+@pytest.mark.postgres
+def test_one_that_began_after_our_last_counts_if_asked_for():
+    write()
+    alone = Alone("default", (0, 0))
+    with another_connection() as other:
+        other(write)
+        assert alone.until((0, 0))
+        assert not alone.until((0, 0), to_the_last=True)
 
 
 @pytest.mark.postgres
 def test_what_is_under_way_before_or_after_counts():
     with another_connection() as other:
         other(write)
-        before = Alone("default", 0)
-    assert not before.until(0)
+        before = Alone("default", (0, 0))
+    assert not before.until((0, 0))
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from django.db.models.deletion import ProtectedError, RestrictedError
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from session_cleanup.engine import at_once, cascades
+from session_cleanup.engine import cascades
+from session_cleanup.engine.at_once import Statement
 from session_cleanup.engine.deletion import Deletion, Refused
 from session_cleanup.policies.claims import AmongKeys, Claims
 from tests.factories import NOW
@@ -85,7 +86,7 @@ def in_one_statement(deletion: Deletion, keys: list[Any]) -> Counter[str]:
     """Delete them, and what goes with them, as a run does where nothing protects a row."""
     rows = QuerySet(deletion.model, using="default").filter(AmongKeys(F("pk"), keys))
     with transaction.atomic():
-        _, effect = at_once.act(deletion.parts(rows))
+        _, effect = Statement(deletion.parts(rows)).act()
         connection.check_constraints()
     return Counter(effect.related) + Counter({deletion.model._meta.label: effect.changed})
 

@@ -145,10 +145,10 @@ def slow_update(monkeypatch, per_row):
     """Each row of a batch takes `per_row` seconds to act on, in one statement."""
     act = Batches._act_at_once
 
-    def slowly(self, rows):
+    def slowly(self, part):
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(%s)", [per_row * rows.count()])
-        return act(self, rows)
+            cursor.execute("SELECT pg_sleep(%s)", [per_row * len(part.keys)])
+        return act(self, part)
 
     monkeypatch.setattr(Batches, "_act_at_once", slowly)
 

@@ -1,0 +1,31 @@
+"""Writes down, with each batch, what its job has done so far."""
+
+from typing import Any
+
+from django.db import connections
+from django.db.models.functions import Now
+from django.db.models.sql import UpdateQuery
+
+from session_cleanup.models import JobRun
+
+
+class Account:
+    """The record of one job run. Every batch writes the same columns, so they are put into SQL once."""
+
+    def __init__(self, record: JobRun) -> None:
+        self.rows = JobRun.objects.using(record._state.db).filter(pk=record.pk)
+        self.key = record.pk
+        self.written: dict[tuple[str, ...], str] = {}
+
+    def write(self, **values: Any) -> None:
+        """Write these columns, and a sign of life."""
+        connection = connections[self.rows.db]
+        names = tuple(values)
+        if names not in self.written:
+            query: Any = self.rows.query.chain(UpdateQuery)
+            query.add_update_values({"heartbeat_at": Now(), **values})
+            self.written[names], _ = query.get_compiler(self.rows.db).as_sql()
+        fields: list[Any] = [JobRun._meta.get_field(name) for name in names]
+        params = [field.get_db_prep_save(values[field.name], connection) for field in fields]
+        with connection.cursor() as cursor:
+            cursor.execute(self.written[names], [*params, self.key])
