@@ -57,13 +57,14 @@ class Ladder:
 
     def search(self, find: Callable[[], T]) -> T:
         """What `find` gives; in trouble it is asked again."""
+        before = self.attempts  # of a batch that this search is for: only its success ends them
         while True:
             try:
                 found = find()
             except (DatabaseError, InterfaceError) as error:
                 self._in_trouble([], error)
             else:
-                self.attempts = 0
+                self.attempts = before
                 return found
 
     def act(self, keys: list[Any], cursor: Cursor) -> EndState | None:
@@ -96,7 +97,7 @@ class Ladder:
 
     def _run(self, keys: list[Any], cursor: Cursor | None) -> tuple[list[Any], list[Any]]:
         """As a whole if nobody has locked one of the rows; else those that are not locked."""
-        self.search(self._watch)
+        self._watch()
         try:
             return self.batches.run_whole(Keys(keys), cursor)
         except Refused:
@@ -110,7 +111,7 @@ class Ladder:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
         if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
-        self.search(self._watch)
+        self._watch()
         patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
             due, locked = self.batches.run_whole(part, cursor, statement_ms=patience)
@@ -180,7 +181,7 @@ class Ladder:
     def _watch(self) -> None:
         """From now on, take notice whether anybody else writes."""
         if self._children_slip_in and self.alone is None:
-            self.alone = Alone(self.batches.claims.using, self.batches.spent)
+            self.alone = self.search(lambda: Alone(self.batches.claims.using, self.batches.spent))
 
     def _is_alone(self) -> bool:
         return self.alone is not None and self.alone.until(self.batches.spent, to_the_last=True)

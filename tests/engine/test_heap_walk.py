@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from session_cleanup.engine import ladder, runner
 from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.heaps import InSlice, heap_of
-from session_cleanup.engine.pacing import Size
+from session_cleanup.engine.pacing import Pace, Size
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.engine.walks import HeapWalk, choose
 from session_cleanup.models import Hold, JobRun, Session, SessionDecline, SessionMember
@@ -214,6 +214,23 @@ def test_a_slice_that_takes_too_long_is_asked_for_again_smaller(run, along_the_h
     assert sizes[:3] == [sizes[0], sizes[0] // 2, sizes[0] // 4]
     assert job.changed == 30
     assert set(Session.objects.active()) == kept
+
+
+def test_a_database_that_stays_away_fails_the_job(run, along_the_heap, monkeypatch, settings):
+    settings.SESSION_CLEANUP_RETRIES = 3
+    make_sessions(5)
+    tries = []
+
+    def away(self, part, cursor, **options):
+        tries.append(part)
+        raise OperationalError("gone away")
+
+    monkeypatch.setattr(Batches, "run_whole", away)
+    monkeypatch.setattr(Pace, "back_off", lambda self, attempt: None)
+    monkeypatch.setattr(ladder, "trouble", lambda error, using: ladder.Trouble.BUSY)
+    job = run(JOB).jobs[0]
+
+    assert (job.end_state, len(tries)) == ("failed", 4)
 
 
 # Where it goes on
