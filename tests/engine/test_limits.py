@@ -72,7 +72,8 @@ def test_a_stop_between_two_batches_keeps_what_is_done(db):
     assert report.exit_status == 5
 
 
-def test_the_position_of_the_last_batch_is_written_down(run):
+def test_the_position_of_the_last_batch_is_written_down(run, settings):
+    settings.SESSION_CLEANUP_WALK = "keyset"
     rows = SessionFactory.create_batch(3, expires_at=NOW - SECOND)
 
     run(JOB, batch_size=2)
@@ -81,7 +82,8 @@ def test_the_position_of_the_last_batch_is_written_down(run):
     assert (clock.removesuffix("+00"), key) == ("2026-01-04 05:59:59.123456", rows[-1].pk)
 
 
-def test_an_observer_hears_of_every_batch(db):
+def test_an_observer_hears_of_every_batch(db, settings):
+    settings.SESSION_CLEANUP_WALK = "keyset"
     SessionFactory.create_batch(5, expires_at=NOW - SECOND)
     heard = []
 
