@@ -1,10 +1,13 @@
-"""One batch: one transaction that asserts the lease, locks, judges, acts, records and commits.
+"""One batch: one transaction that asserts the lease, judges, acts, records and commits.
 
-Why it is safe to let this delete: a row is acted on only while we hold its lock, after its condition
-was judged under that lock by a statement of its own (a fresh snapshot), so what another process
-refreshed meanwhile is kept. The keys are materialised, so the rows acted on are the rows judged, and no
-more than were asked for. The counts commit with the rows they count; a process that dies loses at most
-the batch under way. The history may live in another database: then its counts follow the commit.
+Why it is safe to let this delete: a row is acted on only while we hold its lock, and judged under it, so
+what another process refreshed meanwhile is kept. Where only the columns of a row decide, PostgreSQL
+judges its newest version in the statement that locks it or acts on it. Where other rows decide too, or
+may refuse, it is locked first, and judged by a statement of its own (a fresh snapshot); the keys are
+materialised then, so the rows acted on are the rows judged. In SQLite nobody else writes meanwhile.
+
+The counts commit with the rows they count; a process that dies loses at most the batch under way. The
+history may live in another database: then its counts follow the commit.
 """
 
 import logging

@@ -32,7 +32,8 @@ class Drain:
         self.pace = pace
         self.progress = progress
         self.rule = rule(batches.policy)
-        self.cursor = cursor if cursor and cursor.get("rule") == self.rule else None
+        ours = isinstance(cursor, dict) and cursor.get("rule") == self.rule
+        self.cursor = cursor if ours else None
         self.share: float | None = None
         self.ladder = Ladder(batches, pace, lambda: progress(batches.totals.changed, self.share))
 
@@ -106,16 +107,17 @@ class Drain:
 
     def _walk_heap(self, walk: HeapWalk) -> EndState | None:
         """Walk along the heap; once more if rows may have been moved to where we had been."""
+        using = self.batches.claims.using
         self.pace.heap = Size(walk.heap.first)
         self.batches.walk = walk.name
         for passes in (1, 2, 3):
             whole = walk.position == walk.heap.begin
-            alone = Alone(self.batches.claims.using, self.batches.spent)
+            alone = self.ladder.search(lambda: Alone(using, self.batches.spent))
             if end := self._along(walk):
                 return end
-            if whole and alone.until(self.batches.spent):
+            if whole and self.ladder.search(partial(alone.until, self.batches.spent)):
                 return None
-            again = heap_of(self.policy.get_model(), self.batches.claims.using)
+            again = self.ladder.search(partial(heap_of, self.policy.get_model(), using))
             if again is None or (passes > 1 and again.node == walk.heap.node):
                 return None
             walk = HeapWalk(again, again.begin)

@@ -112,7 +112,7 @@ class Ladder:
         if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
         self._watch()
-        patience = min(int(self.pace.patience() * 1000), conf.STATEMENT_TIMEOUT_MS)
+        patience = min(int(self.pace.patience * 1000), conf.STATEMENT_TIMEOUT_MS)
         try:
             due, locked = self.batches.run_whole(part, cursor, statement_ms=patience)
         except Refused:
@@ -125,7 +125,7 @@ class Ladder:
             logger.info("slice failed job=%s trouble=%s", self.batches.policy.name, kind.name)
             if kind is Trouble.LOCKED:
                 return Outcome.BY_KEYS
-            self.pace.heap.shrink()
+            self.pace.heap.gave_up(part.size, patience / 1000)
             return Outcome.AGAIN
         self.pace.heap.took(part.size, self.batches.seconds, self.pace.target)
         self._pass_over(locked)
@@ -135,8 +135,9 @@ class Ladder:
     def act_by_keys(self, part: Slice, cursor: Cursor) -> EndState | None:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
         rows = part.of(self.batches.policy.matching(self.batches.claims))
+        started = time.monotonic()
         keys = self.search(lambda: list(rows.order_by("pk").values_list("pk", flat=True)))
-        if len(keys) < self.pace.rows.now:
+        if len(keys) < self.pace.rows.now and time.monotonic() - started < self.pace.target:
             self.pace.heap.now *= 2  # less than a batch; and by and by a slice is tried as a whole again
         return self.act(keys, cursor) if keys else None
 
@@ -205,7 +206,7 @@ class Ladder:
         )
         if kind is None:
             raise error
-        self.pace.rows.shrink()
+        self.pace.rows.now = max(self.pace.rows.now / 2, 1)
         if kind in (Trouble.LOCKED, Trouble.TOO_SLOW) and len(keys) > 1:
             return _halves(keys)
         self.attempts += 1

@@ -60,9 +60,10 @@ class Size:
         self.units += weight * more_units
         self.seconds += weight * more_seconds
 
-    def shrink(self) -> None:
-        """A batch was given up."""
-        self.now /= 2
+    def gave_up(self, units: float, seconds: float) -> None:
+        """Learn from a batch of `units` that was undone after `seconds`: the next is half of it at most."""
+        self._learn(units, seconds)
+        self.now = min(self.now, units) / 2
 
 
 @dataclass
@@ -92,9 +93,10 @@ class Pace:
         """Seconds that a batch shall take."""
         return (max(conf.BATCH_MS, SQLITE_BATCH_MS) if self.sqlite else conf.BATCH_MS) / 1000
 
+    @property
     def patience(self) -> float:
         """Seconds after which a statement of a slice is given up."""
-        return SLACK * max(self.target, self.heap.seconds)
+        return SLACK * self.target
 
     def over(self) -> EndState | None:
         """Why to end now, whatever is left to do. Before it says so, it waits for a server in trouble."""

@@ -299,6 +299,17 @@ def test_another_rule_starts_at_the_beginning(fresh_table, run, along_the_heap, 
     assert begins[1] == begins[0]
 
 
+@pytest.mark.parametrize("cursor", [["2026-01-04", 7], {}, {"walk": "heap"}, 7, "x"])
+def test_a_place_that_nobody_understands_is_none(run, along_the_heap, cursor):
+    make_sessions(5)
+    stop_after(0)
+    JobRun.objects.update(cursor=cursor)
+
+    job = run(JOB).jobs[0]
+
+    assert (job.end_state, job.changed) == ("drained", 5)
+
+
 @pytest.mark.postgres
 def test_a_table_written_anew_starts_at_the_beginning(fresh_table, run, along_the_heap, slices_of, begins):
     slices_of(2)

@@ -76,8 +76,16 @@ def test_a_dearer_part_of_a_table_makes_batches_small_at_once():
 
 def test_a_batch_given_up_is_asked_for_again_at_half_the_size():
     size = Size(8)
-    size.shrink()
+    size.gave_up(8, 0.04)
     assert size.now == 4
+
+
+def test_what_was_given_up_is_not_soon_tried_again():
+    size = Size(1000)
+    size.gave_up(1000, 0.0375)
+    for _ in range(3):
+        size.took(int(size.now), int(size.now) * 0.00004, 0.025)
+    assert size.now < 700
 
 
 def test_a_small_batch_says_nothing_about_a_full_one():
