@@ -4,8 +4,8 @@ from typing import Any
 
 from django.db import connections
 from django.db.models.functions import Now
-from django.db.models.sql import UpdateQuery
 
+from session_cleanup.engine.sql import updating
 from session_cleanup.models import JobRun
 
 
@@ -22,9 +22,7 @@ class Account:
         connection = connections[self.rows.db]
         names = tuple(values)
         if names not in self.written:
-            query: Any = self.rows.query.chain(UpdateQuery)
-            query.add_update_values({"heartbeat_at": Now(), **values})
-            self.written[names], _ = query.get_compiler(self.rows.db).as_sql()
+            self.written[names], _ = updating(self.rows, {"heartbeat_at": Now(), **values})
         fields: list[Any] = [JobRun._meta.get_field(name) for name in names]
         params = [field.get_db_prep_save(values[field.name], connection) for field in fields]
         with connection.cursor() as cursor:

@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db import connections
 from django.db.models import F, Lookup, Model, Q, QuerySet
-from django.db.models.sql import DeleteQuery, UpdateQuery
 
+from session_cleanup.engine.sql import Sql, deleting, updating
 from session_cleanup.policies.actions import Effect, Update, related_by, resolved
 from session_cleanup.policies.claims import Claims
 
@@ -40,15 +40,8 @@ class Part:
     values: Mapping[str, Any] | None  # None: delete them
     counted: bool = True
 
-    def as_sql(self) -> tuple[str, tuple[Any, ...]]:
-        if self.values is None:
-            query: Any = self.rows.query.chain(DeleteQuery)
-        else:
-            query = self.rows.query.chain(UpdateQuery)
-            query.add_update_values(self.values)
-        query.clear_ordering(force=True)
-        sql, params = query.get_compiler(self.rows.db).as_sql()
-        return sql, tuple(params)
+    def as_sql(self) -> Sql:
+        return deleting(self.rows) if self.values is None else updating(self.rows, self.values)
 
     @property
     def key(self) -> str:
@@ -101,7 +94,7 @@ def can_update(action: Update, model: type[Model]) -> bool:
     return all(field.target_field.primary_key and field.model is not model for field in fields)
 
 
-def updating(action: Update, rows: QuerySet[Any], claims: Claims) -> list[Part]:
+def parts_of(action: Update, rows: QuerySet[Any], claims: Claims) -> list[Part]:
     """The parts of an update with its effects on related rows."""
     effects = action.effects(rows, claims, lambda field: Q(LeadsTo(F(field.attname), ROWS)))
     parts = [Part(ROWS, rows, resolved(action.values, claims))]

@@ -24,7 +24,7 @@ from django.db.models import F, Model, QuerySet
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.account import Account
-from session_cleanup.engine.at_once import Statement, can_update, updating
+from session_cleanup.engine.at_once import Statement, can_update, parts_of
 from session_cleanup.engine.connections import batch_transaction
 from session_cleanup.engine.deletion import LOCKED, Deleted, Deletion, Refused
 from session_cleanup.engine.footprint import (
@@ -36,6 +36,7 @@ from session_cleanup.engine.footprint import (
     reads_one_table,
 )
 from session_cleanup.engine.leases import Lease
+from session_cleanup.engine.sql import Sql, selecting
 from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
@@ -282,7 +283,7 @@ class Batches:
         if isinstance(action, Delete):
             return Statement(self.deletion.parts(rows))
         assert isinstance(action, Update)
-        return Statement(updating(action, rows, self.claims))
+        return Statement(parts_of(action, rows, self.claims))
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
@@ -297,12 +298,10 @@ class Batches:
         return guards(self.policy)[0]
 
     @cached_property
-    def _first_hold(self) -> tuple[str, Any]:
+    def _first_hold(self) -> Sql:
         """The question for a hold that could matter; asked by each batch, and put into SQL once."""
         holds = Hold.objects.using(self.claims.using).active(self.claims.now)
-        wanted = holds.filter(model__in=guards(self.policy)[1]).values("pk")[:1]
-        sql, params = wanted.query.get_compiler(self.claims.using).as_sql()
-        return sql, params
+        return selecting(holds.filter(model__in=guards(self.policy)[1]).values("pk")[:1])
 
     def _may_refuse(self) -> bool:
         """Whether a row that matches may still have to stay: for what refers to it, or for a hold."""

@@ -13,15 +13,14 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from functools import cached_property
-from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.db.models import F, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
-from django.db.models.sql import UpdateQuery
 
 from session_cleanup.conf import conf
+from session_cleanup.engine.sql import Sql, updating
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import CleanupLease
 
@@ -84,12 +83,9 @@ class Lease:
             )
 
     @cached_property
-    def _renewal(self) -> tuple[str, Any]:
+    def _renewal(self) -> Sql:
         """The update that each batch begins with, put into SQL once."""
-        query: Any = self._row().query.chain(UpdateQuery)
-        query.add_update_values({"expires_at": _expiry()})
-        sql, params = query.get_compiler(self.using).as_sql()
-        return sql, params
+        return updating(self._row(), {"expires_at": _expiry()})
 
     def release(self) -> None:
         """End the lease now. If the database does not let us, it ends by itself."""
