@@ -17,11 +17,11 @@ JOBS = [
 ]
 
 
-def call(*arguments):
+def call(*arguments, command="cleanup_sessions"):
     """The exit status and the output."""
     out = StringIO()
     try:
-        call_command("cleanup_sessions", *arguments, stdout=out)
+        call_command(command, *arguments, stdout=out)
     except SystemExit as left:
         return left.code, out.getvalue()
     return 0, out.getvalue()

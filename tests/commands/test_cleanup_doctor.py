@@ -1,7 +1,7 @@
 """The command cleanup_doctor: what it prints and its exit status."""
 
 import json
-from io import StringIO
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -10,6 +10,7 @@ from django.db import connection
 
 from session_cleanup.doctor.findings import MEANINGS
 from session_cleanup.models import Session
+from tests.commands import calling
 from tests.commands.calling import JOBS
 from tests.commands.manage import assert_refused, manage
 from tests.commands.rows import dump
@@ -17,14 +18,7 @@ from tests.commands.rows import dump
 JOB = "after-hours-close"
 
 
-def call(*arguments):
-    """The exit status and the output."""
-    out = StringIO()
-    try:
-        call_command("cleanup_doctor", *arguments, stdout=out)
-    except SystemExit as left:
-        return left.code, out.getvalue()
-    return 0, out.getvalue()
+call = partial(calling.call, command="cleanup_doctor")
 
 
 def diagnosis_of(*arguments):

@@ -1,14 +1,13 @@
 """Render the files that make a host run the jobs."""
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from session_cleanup.exceptions import SessionCleanupError
-from session_cleanup.management.refusals import one_line_refusals
+from session_cleanup.management.refusals import RefusingCommand
 from session_cleanup.policies.validation import refuse_errors
 from session_cleanup.scheduling import deploy, host
 from session_cleanup.scheduling.schedules import timers
@@ -40,22 +39,10 @@ VALUES = {
 }
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     help = "Render systemd units, a crontab or a Railway service that run the jobs by their schedules."
-    # What can be wrong here is refused here, with exit status 2.
-    requires_system_checks: list[str] = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        formatter = argparse.RawDescriptionHelpFormatter
-        parser = super().create_parser(
-            prog_name,
-            subcommand,
-            epilog=EXAMPLES,
-            formatter_class=formatter,
-            allow_abbrev=False,
-            **kwargs,
-        )
-        return one_line_refusals(parser)
+    epilog = EXAMPLES
+    usage = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = f"what to render: {', '.join(deploy.TARGETS)}"

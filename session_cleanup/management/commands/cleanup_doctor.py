@@ -1,12 +1,11 @@
 import sys
-from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from session_cleanup.doctor.examination import examine
 from session_cleanup.doctor.findings import MEANINGS
-from session_cleanup.management.refusals import exit_statuses, one_line_refusals
+from session_cleanup.management.refusals import RefusingCommand, exit_statuses
 from session_cleanup.reporting.diagnosis import as_json, as_text
 
 EXAMPLES = f"""
@@ -25,21 +24,9 @@ exit status:
 """
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     help = "Say what makes cleanup jobs slow, unsafe or inexact in their databases. Changes nothing."
-    requires_system_checks: list[str] = []  # ours are asked below, so that a refusal has its exit status
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        parser = super().create_parser(
-            prog_name,
-            subcommand,
-            usage=f"{prog_name} {subcommand} [JOB ...] [options]",
-            epilog=EXAMPLES,
-            formatter_class=RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            **kwargs,
-        )
-        return one_line_refusals(parser)
+    epilog = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument

@@ -1,16 +1,15 @@
 import json
 import re
 import sys
-from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RANGES, RunReport, RunRequest
 from session_cleanup.engine.stopping import stop_on_signals
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.management.refusals import exit_statuses, one_line_refusals
+from session_cleanup.management.refusals import RefusingCommand, exit_statuses
 from session_cleanup.policies import registry
 from session_cleanup.policies.policy import GROUPS
 from session_cleanup.policies.validation import refuse_errors
@@ -40,21 +39,9 @@ exit status:
 """
 
 
-class Command(BaseCommand):
+class Command(RefusingCommand):
     help = "Run the cleanup jobs of this project: deactivate, close or delete the rows that are due."
-    requires_system_checks: list[str] = []  # ours are asked below, so that a refusal has its exit status
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        parser = super().create_parser(
-            prog_name,
-            subcommand,
-            usage=f"{prog_name} {subcommand} [JOB ...] [options]",
-            epilog=EXAMPLES,
-            formatter_class=RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-            **kwargs,
-        )
-        return one_line_refusals(parser)
+    epilog = EXAMPLES
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
