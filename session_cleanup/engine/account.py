@@ -5,7 +5,7 @@ from typing import Any
 from django.db import connections
 from django.db.models.functions import Now
 
-from session_cleanup.engine.sql import updating
+from session_cleanup.engine.sql import Sql, updating
 from session_cleanup.models import JobRun
 
 
@@ -17,13 +17,12 @@ class Account:
         self.key = record.pk
         self.written: dict[tuple[str, ...], str] = {}
 
-    def write(self, **values: Any) -> None:
-        """Write these columns, and a sign of life."""
+    def entry(self, **values: Any) -> Sql:
+        """The statement that writes these columns, and a sign of life."""
         connection = connections[self.rows.db]
         names = tuple(values)
         if names not in self.written:
             self.written[names], _ = updating(self.rows, {"heartbeat_at": Now(), **values})
         fields: list[Any] = [JobRun._meta.get_field(name) for name in names]
-        params = [field.get_db_prep_save(values[field.name], connection) for field in fields]
-        with connection.cursor() as cursor:
-            cursor.execute(self.written[names], [*params, self.key])
+        params = (field.get_db_prep_save(values[field.name], connection) for field in fields)
+        return self.written[names], (*params, self.key)

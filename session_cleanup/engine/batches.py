@@ -36,7 +36,7 @@ from session_cleanup.engine.footprint import (
     reads_one_table,
 )
 from session_cleanup.engine.leases import Lease
-from session_cleanup.engine.sql import Sql, selecting
+from session_cleanup.engine.sql import Sql, composed, selecting, together
 from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
@@ -104,8 +104,8 @@ class Batches:
         """
         due: list[Any] = []
         left_out: list[Any] = []
-        with self._transaction(cursor, statement_ms=statement_ms):
-            refused = self._may_refuse()
+        with self._transaction(cursor, statement_ms=statement_ms) as held:
+            refused = held or self._protects
             if self._at_once and not refused:
                 due, effect = self._act_at_once(part)
                 self._count(effect)
@@ -120,8 +120,11 @@ class Batches:
     @contextmanager
     def _transaction(
         self, cursor: Cursor | None, *, lock_ms: int | None = None, statement_ms: int | None = None
-    ) -> Iterator[None]:
-        """One batch: what the block does is kept together with what it counts, or not at all."""
+    ) -> Iterator[bool]:
+        """One batch: what the block does is kept together with what it counts, or not at all.
+
+        Gives whether there is a hold that could matter.
+        """
         self.settle()
         before = self.totals
         self.transactions += 1
@@ -131,12 +134,12 @@ class Batches:
                 lock_ms=conf.LOCK_TIMEOUT_MS if lock_ms is None else lock_ms,
                 statement_ms=statement_ms or conf.STATEMENT_TIMEOUT_MS,
                 flushed=not self.record_here,  # else the end of the job, written there too, is flushed
-            ):
-                self.lease.renew()
+                opening=self._opening,
+                closing=lambda: [self._entry(cursor)] if self.record_here else [],
+            ) as answer:
+                held = self.lease.assert_ours(answer)
                 began = time.monotonic()  # from here on others may wait for us
-                yield
-                if self.record_here:
-                    self._write(cursor)
+                yield held
         except BaseException as error:
             self.totals = before
             self.failures += 1
@@ -147,7 +150,7 @@ class Batches:
             raise Refused(PROTECTED) from error
         self.seconds = time.monotonic() - began
         if not self.record_here:
-            self._write(cursor)
+            together([self._entry(cursor)], self.account.rows.db)
 
     def sweep(self, keys: list[Any]) -> None:
         """Change related rows that came to be while their row was being changed.
@@ -298,22 +301,17 @@ class Batches:
         return guards(self.policy)[0]
 
     @cached_property
-    def _first_hold(self) -> Sql:
-        """The question for a hold that could matter; asked by each batch, and put into SQL once."""
-        holds = Hold.objects.using(self.claims.using).active(self.claims.now)
-        return selecting(holds.filter(model__in=guards(self.policy)[1]).values("pk")[:1])
+    def _opening(self) -> list[Sql]:
+        """What each batch begins with: the lease, and the question for a hold that could matter."""
+        using = self.claims.using
+        holds = Hold.objects.using(using).active(self.claims.now)
+        question = selecting(holds.filter(model__in=guards(self.policy)[1]).values("pk"))
+        statements = self.lease.renewal(question)
+        return [composed(statements, using)] if connections[using].vendor == "postgresql" else statements
 
-    def _may_refuse(self) -> bool:
-        """Whether a row that matches may still have to stay: for what refers to it, or for a hold."""
-        if self._protects:
-            return True
-        with connections[self.claims.using].cursor() as cursor:
-            cursor.execute(*self._first_hold)
-            return cursor.fetchone() is not None
-
-    def _write(self, cursor: Cursor | None) -> None:
+    def _entry(self, cursor: Cursor | None) -> Sql:
         totals = self.totals
-        self.account.write(
+        return self.account.entry(
             changed=totals.changed,
             related=dict(totals.related),
             skipped=dict(totals.skipped + self.left_alone),

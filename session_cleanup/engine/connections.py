@@ -2,18 +2,20 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from session_cleanup.conf import conf
+from session_cleanup.engine.sql import Sql, together
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 LOCK_STATES = {"55P03", "40P01", "40001"}  # lock_timeout, deadlock, serialization failure
 TIMEOUT_STATES = {"57014"}  # statement_timeout, or somebody cancelled the statement
 LOST_STATES = ("08", "57P")  # connection exceptions; the server shuts down or starts
@@ -27,8 +29,8 @@ SET_BOUNDS = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in
 # Without statistics the planner takes ten thousand keys for the whole table, and reads it all, batch by
 # batch. A table without an index is read all the same, and must not be thought worth compiling for.
 HINTS = "; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
-FLUSHED = "SET CONSTRAINTS ALL IMMEDIATE"
-NOT_FLUSHED = f"{FLUSHED}; SET LOCAL synchronous_commit = off"
+CHECKED: Sql = "SET CONSTRAINTS ALL IMMEDIATE", ()
+NOT_FLUSHED: Sql = "SET LOCAL synchronous_commit = off", ()
 READ_BOUNDS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in BOUNDS)
 
 
@@ -63,9 +65,33 @@ def forget_if_lost(using: str) -> None:
         connection.close()
 
 
+def once_more(do: Callable[[], T], using: str, again: Callable[[], T] | None = None) -> T:
+    """Do it; if the connection was lost, do it on another one again. What was done without an answer is
+    done twice then; if that will not do, say with `again` what to do instead."""
+    try:
+        return do()
+    except (DatabaseError, InterfaceError) as error:
+        if trouble(error, using) is not Trouble.LOST:
+            raise
+        logger.warning("connection lost database=%s error=%s", using, str(error).strip())
+        connections[using].close()
+        return (again or do)()
+
+
 @contextmanager
-def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: bool = True) -> Iterator[None]:
+def batch_transaction(
+    using: str,
+    *,
+    lock_ms: int,
+    statement_ms: int,
+    flushed: bool = True,
+    opening: Iterable[Sql] = (),
+    closing: Callable[[], Iterable[Sql]] = tuple,
+) -> Iterator[Any]:
     """One durable READ COMMITTED transaction whose statements and lock waits are bounded.
+
+    It begins with the statements of `opening`, gives the first row of the last of them, and ends with
+    those of `closing`; each of these takes one round trip, whatever is in it.
 
     SQLite takes its write lock at the start (BEGIN IMMEDIATE), so a batch never fails half-way for
     want of it. Deferred constraints are checked before the end, inside the bounds.
@@ -76,48 +102,51 @@ def batch_transaction(using: str, *, lock_ms: int, statement_ms: int, flushed: b
     """
     connection: Any = connections[using]
     connection.ensure_connection()
+    on_sqlite = connection.vendor == "sqlite"
     mode = getattr(connection, "transaction_mode", None)
-    if connection.vendor == "sqlite":
+    if on_sqlite:
         connection.transaction_mode = "IMMEDIATE"
     try:
         with (
             transaction.atomic(using=using, durable=True),
-            bounded(connection, statement_ms, lock_ms=lock_ms, hints=HINTS),
+            bounded(connection, statement_ms, lock_ms=lock_ms, hints=HINTS, opening=opening) as answer,
         ):
-            yield
-            if connection.vendor == "postgresql":
-                with connection.cursor() as cursor:
-                    cursor.execute(FLUSHED if flushed else NOT_FLUSHED)
+            yield answer
+            together(
+                [*closing(), *(() if on_sqlite else (CHECKED,) if flushed else (CHECKED, NOT_FLUSHED))], using
+            )
     finally:
-        if connection.vendor == "sqlite":
+        if on_sqlite:
             connection.transaction_mode = mode
 
 
 @contextmanager
 def bounded(
-    connection: BaseDatabaseWrapper, statement_ms: int, *, lock_ms: int = 0, hints: str = ""
-) -> Iterator[None]:
-    """Bound the statements inside, in the transaction that is open."""
+    connection: BaseDatabaseWrapper,
+    statement_ms: int,
+    *,
+    lock_ms: int = 0,
+    hints: str = "",
+    opening: Iterable[Sql] = (),
+) -> Iterator[Any]:
+    """Bound the statements inside, in the transaction that is open; gives what `opening` answered."""
     idle_ms = max(statement_ms, conf.STATEMENT_TIMEOUT_MS)  # we may be slow between two short statements
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            outermost = not connection.savepoint_ids
-            if outermost:  # an isolation level can only be set at the very start
-                cursor.execute(OUTERMOST.format(lock_ms, statement_ms, idle_ms) + hints)
-            else:
-                cursor.execute(READ_BOUNDS)
-                before = cursor.fetchone()
-                cursor.execute(SET_BOUNDS, [str(lock_ms), str(statement_ms), str(idle_ms)])
-        yield
-        if not outermost:  # the transaction goes on, with what it had before
-            with connection.cursor() as cursor:
-                cursor.execute(SET_BOUNDS, before)
+        outermost = not connection.savepoint_ids
+        if outermost:  # an isolation level can only be set at the very start
+            bounds = OUTERMOST.format(lock_ms, statement_ms, idle_ms) + hints
+            yield together([(bounds, ()), *opening], connection.alias)
+        else:
+            before = together([(READ_BOUNDS, ())], connection.alias)
+            bounds_now = (SET_BOUNDS, (str(lock_ms), str(statement_ms), str(idle_ms)))
+            yield together([bounds_now, *opening], connection.alias)
+            together([(SET_BOUNDS, before or ())], connection.alias)  # the transaction goes on with these
     else:
         deadline = time.monotonic() + statement_ms / 1000
         handle = connection.connection
         handle.set_progress_handler(lambda: time.monotonic() > deadline, SQLITE_STEPS)
         try:
-            yield
+            yield together(opening, connection.alias)
         finally:
             handle.set_progress_handler(None, 0)
 

@@ -12,15 +12,16 @@ import socket
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from functools import cached_property
+from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections
-from django.db.models import F, QuerySet
+from django.db import DatabaseError, InterfaceError
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
-from session_cleanup.engine.sql import Sql, updating
+from session_cleanup.engine.connections import once_more
+from session_cleanup.engine.sql import Sql, selecting, together, updating
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import CleanupLease
 
@@ -43,7 +44,7 @@ class Lease:
         """
         rows = CleanupLease.objects.using(using)
         lease = cls(job, using, uuid.uuid4())
-        if lease._taken(run_id):
+        if once_more(lambda: lease._taken(run_id), using):
             return lease
         if not rows.filter(job=job).exists():  # its first run: the row is made once, already over
             over = CleanupLease(job=job, since=Now(), expires_at=Now() - timedelta(days=1))
@@ -53,10 +54,12 @@ class Lease:
         raise LeaseBusy(_busy(job, rows.filter(job=job).first()))
 
     def _taken(self, run_id: int) -> bool:
-        """Take the lease if it is over."""
-        over = CleanupLease.objects.using(self.using).filter(job=self.job, expires_at__lte=Now())
+        """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost."""
+        free = Q(expires_at__lte=Now()) | Q(token=self.token)
         return bool(
-            over.update(
+            CleanupLease.objects.using(self.using)
+            .filter(free, job=self.job)
+            .update(
                 token=self.token,
                 fence=F("fence") + 1,
                 run_id=run_id,
@@ -67,30 +70,35 @@ class Lease:
         )
 
     def renew(self) -> None:
-        """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours.
+        """Assert the lease, lock it and make it last its full time; LeaseLost if it is not ours."""
+        self.assert_ours(together(self.renewal(), self.using))
+
+    def renewal(self, question: Sql | None = None) -> list[Sql]:
+        """The statements that renew the lease; their answer is for `assert_ours`.
 
         The token decides: a lease that ended while one statement took very long is still ours as long as
-        nobody has taken it.
+        nobody has taken it. `question` is a query: whether it finds a row is answered along with it.
         """
-        with connections[self.using].cursor() as cursor:
-            cursor.execute(*self._renewal)
-            ours = cursor.rowcount
+        ours, params = selecting(self._row().values("pk"))
+        asked, more = question or ("SELECT 1 WHERE 1 = 0", ())
+        answer = f"SELECT EXISTS ({ours}), EXISTS ({asked})"
+        return [updating(self._row(), {"expires_at": _expiry()}), (answer, (*params, *more))]
+
+    def assert_ours(self, answer: tuple[Any, ...] | None) -> bool:
+        """Raise LeaseLost if the answer says that the lease is not ours; returns that to the question."""
+        ours, found = answer or (False, False)
         if not ours:
             raise LeaseLost(
                 f"The lease of job {self.job!r} was taken over by another process, so the batch under way "
                 "was rolled back. Batches before it are kept. If it happens again, raise "
                 "SESSION_CLEANUP_LEASE_SECONDS."
             )
-
-    @cached_property
-    def _renewal(self) -> Sql:
-        """The update that each batch begins with, put into SQL once."""
-        return updating(self._row(), {"expires_at": _expiry()})
+        return bool(found)
 
     def release(self) -> None:
         """End the lease now. If the database does not let us, it ends by itself."""
         try:
-            self._row().update(expires_at=Now())
+            once_more(lambda: self._row().update(expires_at=Now()), self.using)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("lease not released job=%s error=%s", self.job, str(error).strip())
 

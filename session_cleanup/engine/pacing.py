@@ -17,6 +17,7 @@ MOST_ROWS = 10_000  # keys of a batch are held in memory
 TICK = 0.05  # seconds between two looks at the stop flag while resting
 SQLITE_BATCH_MS = 50  # with such pauses, shorter batches would leave most of the time unused
 HALF = 0.5
+GROWTH = 1.25  # of a size that lasts as long as it shall, or nearly
 SLACK = 1.5  # a statement of a slice is given up when it takes so much longer than a batch shall
 
 
@@ -41,7 +42,11 @@ class Size:
         self.now = min(self.now, self.limit)
 
     def took(self, units: float, seconds: float, target: float) -> None:
-        """Learn from a batch of `units` that took `seconds`; the size grows at most twofold."""
+        """Learn from a batch of `units` that took `seconds`; the size grows at most twofold.
+
+        While batches last about as long as they shall, it grows by little: what such batches tell of
+        their parts is mostly noise.
+        """
         if units < int(self.now) and seconds < target:
             return  # less than was allowed: it says little about how long a full one takes
         self._learn(units, max(seconds, 0.0001))
@@ -50,7 +55,8 @@ class Size:
         each = min(max(self.covariance / self.variance, rate / 10), rate) if known else rate
         fixed = self.seconds - each * self.units
         wanted = max(target - fixed, target / 2) / each
-        self.now = min(max(wanted, self.now / 4), self.now * 2, self.limit)
+        growth = GROWTH if target * HALF < seconds < target * (1 + HALF) else 2
+        self.now = min(max(wanted, self.now / 4), self.now * growth, self.limit)
 
     def _learn(self, units: float, seconds: float) -> None:
         weight = HALF if self.units else 1

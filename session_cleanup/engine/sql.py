@@ -1,8 +1,10 @@
 """Puts a queryset into SQL by itself, to be run many times, or as part of something larger."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
+from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
@@ -22,6 +24,29 @@ def updating(rows: QuerySet[Any], values: Mapping[str, Any]) -> Sql:
     query = _chained(rows, UpdateQuery)
     query.add_update_values(values)
     return _compiled(query, rows.db)
+
+
+def together(statements: Iterable[Sql], using: str) -> tuple[Any, ...] | None:
+    """Execute the statements, on PostgreSQL in one round trip; gives the first row of the last one."""
+    connection: Any = connections[using]
+    on_postgresql = connection.vendor == "postgresql"
+    if on_postgresql and connection.features.uses_server_side_binding:  # one statement, if it has parameters
+        statements = [composed(statements, using)]
+    elif on_postgresql:
+        sqls, params = zip(*statements, strict=True)
+        statements = [("; ".join(sqls), tuple(chain.from_iterable(params)))]
+    with connection.cursor() as cursor:
+        for sql, params in statements:
+            cursor.execute(sql, params or None)
+        while on_postgresql and cursor.nextset():
+            pass
+        return cursor.fetchone() if cursor.description else None
+
+
+def composed(statements: Iterable[Sql], using: str) -> Sql:
+    """The statements as one text for PostgreSQL with all values in it, to be made once and used often."""
+    ops: Any = connections[using].ops
+    return "; ".join(ops.compose_sql(*each) if each[1] else each[0] for each in statements), ()
 
 
 def _chained(rows: QuerySet[Any], kind: Any) -> Any:

@@ -109,13 +109,13 @@ def test_max_rows_is_exact(run, along_the_heap, limit):
 def test_no_batch_has_more_rows_than_allowed(run, along_the_heap, monkeypatch, size, due):
     make_sessions(due)
     counts = [0]
-    write = Batches._write
+    entry = Batches._entry
 
     def note(self, cursor):
         counts.append(self.totals.changed)
-        write(self, cursor)
+        return entry(self, cursor)
 
-    monkeypatch.setattr(Batches, "_write", note)
+    monkeypatch.setattr(Batches, "_entry", note)
     run(JOB, batch_size=size)
 
     assert max(after - before for before, after in pairwise(counts)) <= size

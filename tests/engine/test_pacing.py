@@ -66,6 +66,15 @@ def test_batches_do_not_dwindle_on_a_machine_that_is_overloaded():
     assert statistics.median(sizes) > 200
 
 
+def test_batches_that_last_as_long_as_they_shall_do_not_leap():
+    """A leap is a batch that makes others wait, or is given up."""
+    random = Random(1)
+    sizes = simulate(Size(200), lambda units: random.uniform(0.8, 1.2) * units * 0.00017, batches=500)
+
+    assert max(later / earlier for earlier, later in pairwise(sizes)) < 1.5
+    assert 110 < min(sizes[1:]) < max(sizes[1:]) < 250  # 147 take 25 ms
+
+
 def test_a_dearer_part_of_a_table_makes_batches_small_at_once():
     size = Size(8)
     simulate(size, lambda units: units * 0.00001)
