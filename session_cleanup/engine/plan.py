@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, ProgrammingError, connections, router
 
-from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.connections import Trouble, database_clock, trouble
 from session_cleanup.engine.exactness import sees
 from session_cleanup.engine.footprint import to_remember
 from session_cleanup.engine.report import JobReport, RunRequest, sentence
@@ -113,13 +113,13 @@ def check_tables(using: str, models: Sequence[Any]) -> None:
     try:
         connection.ensure_connection()
     except (OperationalError, InterfaceError) as error:
-        raise DatabaseUnavailable(
-            f"The database {using!r} does not answer: {sentence(error)} Nothing was touched."
-        ) from error
+        raise _unavailable(using, error) from error
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {probes}")
-    except (ProgrammingError, OperationalError) as error:
+    except (ProgrammingError, OperationalError, InterfaceError) as error:
+        if trouble(error, using) is Trouble.LOST:
+            raise _unavailable(using, error) from error
         said = sentence(type(error)(str(error).splitlines()[0]))
         if getattr(error.__cause__, "sqlstate", None) == FORBIDDEN:
             cure = "Grant this role what the README names under Grants."
@@ -128,6 +128,12 @@ def check_tables(using: str, models: Sequence[Any]) -> None:
         raise ConfigurationError(
             f"The database {using!r} lacks something that this run needs: {said} {cure}"
         ) from error
+
+
+def _unavailable(using: str, error: Exception) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"The database {using!r} does not answer: {sentence(error)} Nothing was touched."
+    )
 
 
 def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest) -> JobReport:

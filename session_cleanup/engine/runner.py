@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches
-from session_cleanup.engine.connections import database_clock, forget_if_lost
+from session_cleanup.engine.connections import database_clock, forget_if_lost, once_more
 from session_cleanup.engine.drain import Drain
 from session_cleanup.engine.exactness import doubts
 from session_cleanup.engine.footprint import claimed
@@ -179,7 +179,8 @@ class _Run:
             self._end(record, report)
 
     def _record(self, policy: Policy, report: JobReport, run_id: int) -> JobRun:
-        return JobRun.objects.using(self.plan.history).create(
+        using = self.plan.history
+        record = JobRun(
             run_id=run_id,
             job=policy.name,
             model=report.model,
@@ -189,6 +190,13 @@ class _Run:
             walk=KeysetWalk.name,
             heartbeat_at=Now(),
         )
+        there = JobRun.objects.using(using).filter(run_id=run_id, job=policy.name)
+
+        def insert() -> JobRun:
+            record.save(using=using, force_insert=True)
+            return record
+
+        return once_more(insert, using, lambda: there.first() or insert())
 
     def _drain(self, policy: Policy, report: JobReport, lease: Lease, record: JobRun) -> None:
         batches = Batches(policy, self.plan.claims[policy.name], lease, record, self.plan.remembered(policy))
@@ -203,7 +211,8 @@ class _Run:
         )
         try:
             progress = partial(self.observer, policy.name)
-            report.end_state = Drain(batches, pace, progress, self._cursor(record)).run()
+            cursor = once_more(partial(self._cursor, record), self.plan.history)
+            report.end_state = Drain(batches, pace, progress, cursor).run()
         finally:
             with suppress(DatabaseError, InterfaceError):  # what cannot be known now, the history knows
                 batches.settle()
@@ -228,11 +237,18 @@ class _Run:
     def _end(self, record: JobRun, report: JobReport) -> None:
         """Write how the job ended. Its counts stand there already: each batch has written them."""
         try:
-            JobRun.objects.using(self.plan.history).filter(pk=record.pk).update(
-                end_state=report.end_state,
-                skipped=report.skipped,
-                seconds=report.seconds,
-                error=report.error or "",
+            once_more(
+                lambda: (
+                    JobRun.objects.using(self.plan.history)
+                    .filter(pk=record.pk)
+                    .update(
+                        end_state=report.end_state,
+                        skipped=report.skipped,
+                        seconds=report.seconds,
+                        error=report.error or "",
+                    )
+                ),
+                self.plan.history,
             )
         except (DatabaseError, InterfaceError) as error:  # the report still says how the job ended
             _fail(report, error)
@@ -261,9 +277,11 @@ class _Run:
         )
         record.status, record.exit_status = finished.status, finished.exit_status
         try:
-            plan.finished_at = database_clock(plan.history)
+            plan.finished_at = once_more(partial(database_clock, plan.history), plan.history)
             record.finished_at = as_stored(plan.finished_at)
-            record.save(update_fields=["status", "exit_status", "finished_at"])
+            once_more(
+                lambda: record.save(update_fields=["status", "exit_status", "finished_at"]), plan.history
+            )
         except (DatabaseError, InterfaceError):  # it will be shown as died; the report says how it ended
             logger.exception("the end of the run could not be written run=%s", record.pk)
         counters = " ".join(f"{report.counter}={report.changed}" for report in plan.reports)

@@ -6,8 +6,16 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
+import psycopg
 import pytest
-from django.db import OperationalError, close_old_connections, connection, connections, transaction
+from django.db import (
+    DatabaseError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.models import Q
 
 from session_cleanup.engine import runner
@@ -16,7 +24,7 @@ from session_cleanup.engine.ladder import Ladder
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.engine.walks import KeysetWalk
-from session_cleanup.exceptions import LeaseBusy
+from session_cleanup.exceptions import DatabaseUnavailable, LeaseBusy
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
@@ -274,6 +282,46 @@ def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatc
     assert report.jobs[0].error is None
     assert report.jobs[0].changed == 3 == JobRun.objects.get().changed
     assert not Session.objects.active().filter(expires_at__lt=NOW).exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize("walk", ["keyset", "heap"])
+def test_a_connection_may_be_lost_before_any_statement_of_a_run(run, settings, walk):
+    """Until the run is in the history nothing was begun; from then on every job is done."""
+    settings.SESSION_CLEANUP_WALK = walk
+    statement, began, reached = 0, False, True
+    while reached:
+        Session.objects.all().delete()
+        SessionFactory.create_batch(3, expires_at=NOW - SECOND)
+        numbers = iter(range(statement, -1, -1))
+
+        def cut(execute, sql, params, many, context, numbers=numbers):
+            if next(numbers, None) == 0:
+                with (
+                    suppress(OperationalError),
+                    psycopg.connect(**connection.get_connection_params()) as other,
+                ):
+                    other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            return execute(sql, params, many, context)
+
+        try:
+            with connection.execute_wrapper(cut):
+                job = run(JOB).jobs[0]
+        except (DatabaseError, DatabaseUnavailable):
+            connection.close()
+            assert not began
+            assert Session.objects.active().count() == 3
+        else:
+            began = True
+            connection.close()
+            record = JobRun.objects.latest("pk")
+            assert (job.end_state, job.changed, job.error) == ("drained", 3, None), statement
+            assert (record.end_state, record.changed, record.run.state) == ("drained", 3, "ok")
+        reached = next(numbers, None) is None
+        statement += 1
+
+    assert statement > 10
 
 
 @pytest.mark.postgres

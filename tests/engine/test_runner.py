@@ -80,7 +80,7 @@ def test_what_cannot_be_written_to_the_history_is_not_silent(run, monkeypatch):
     def disk_full(self, cursor):
         raise DatabaseError("could not extend file: No space left on device")
 
-    monkeypatch.setattr("session_cleanup.engine.batches.Batches._write", disk_full)
+    monkeypatch.setattr("session_cleanup.engine.batches.Batches._entry", disk_full)
 
     report = run(JOB)
 
