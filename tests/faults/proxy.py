@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from django.db import connection
 
-LEASE = b'UPDATE "session_cleanup_cleanuplease"'  # a batch begins with it; nothing else does in a transaction
+LEASE = b'UPDATE "session_cleanup_cleanuplease"'  # in the first statement of each batch, and in no other transaction
 
 
 class Cut(Enum):
@@ -75,7 +75,7 @@ class Line:
             batch, self.batch = self.batch, False
             self.transaction = sql.startswith(b"BEGIN")
             return batch and sql.startswith(b"COMMIT")
-        self.batch = self.batch or (self.transaction and sql.startswith(LEASE))
+        self.batch = self.batch or (self.transaction and LEASE in sql)
         return self.batch
 
     def pass_answers(self) -> None:
