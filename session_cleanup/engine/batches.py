@@ -135,7 +135,7 @@ class Batches:
                 statement_ms=statement_ms or conf.STATEMENT_TIMEOUT_MS,
                 flushed=not self.record_here,  # else the end of the job, written there too, is flushed
                 opening=self._opening,
-                closing=lambda: [self._entry(cursor)] if self.record_here else [],
+                closing=lambda: self._closing(cursor, began, statement_ms),
             ) as answer:
                 held = self.lease.assert_ours(answer)
                 began = time.monotonic()  # from here on others may wait for us
@@ -308,6 +308,14 @@ class Batches:
         question = selecting(holds.filter(model__in=guards(self.policy)[1]).values("pk"))
         statements = self.lease.renewal(question)
         return [composed(statements, using)] if connections[using].vendor == "postgresql" else statements
+
+    def _closing(self, cursor: Cursor | None, began: float, statement_ms: int | None) -> list[Sql]:
+        """What each batch ends with. What is checked then gets the time that its statement has left over."""
+        entry = [self._entry(cursor)] if self.record_here else []
+        if statement_ms is None or connections[self.claims.using].vendor != "postgresql":
+            return entry
+        left = max(statement_ms - int((time.monotonic() - began) * 1000), statement_ms // 3)
+        return [(f"SET LOCAL statement_timeout = {left}", ()), *entry]
 
     def _entry(self, cursor: Cursor | None) -> Sql:
         totals = self.totals

@@ -96,10 +96,14 @@ class Ladder:
         return None
 
     def _run(self, keys: list[Any], cursor: Cursor | None) -> tuple[list[Any], list[Any]]:
-        """As a whole if nobody has locked one of the rows; else those that are not locked."""
+        """As a whole if nobody has locked one of the rows; else those that are not locked.
+
+        Several rows are given up early like a slice; a single one may take as long as a statement may.
+        """
         self._watch()
+        patience = self._patience_ms if len(keys) > 1 else None
         try:
-            return self.batches.run_whole(Keys(keys), cursor)
+            return self.batches.run_whole(Keys(keys), cursor, statement_ms=patience)
         except Refused:
             pass
         except (DatabaseError, InterfaceError) as error:
@@ -112,7 +116,7 @@ class Ladder:
         if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
             return Outcome.BY_KEYS
         self._watch()
-        patience = min(int(self.pace.patience * 1000), conf.STATEMENT_TIMEOUT_MS)
+        patience = self._patience_ms
         try:
             due, locked = self.batches.run_whole(part, cursor, statement_ms=patience)
         except Refused:
@@ -131,6 +135,10 @@ class Ladder:
         self._pass_over(locked)
         self._done(due)
         return Outcome.DONE
+
+    @property
+    def _patience_ms(self) -> int:
+        return min(int(self.pace.patience * 1000), conf.STATEMENT_TIMEOUT_MS)
 
     def act_by_keys(self, part: Slice, cursor: Cursor) -> EndState | None:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
@@ -200,14 +208,16 @@ class Ladder:
         """
         using = self.batches.claims.using
         kind = trouble(error, using)
-        logger.warning(
+        divisible = kind in (Trouble.LOCKED, Trouble.TOO_SLOW) and len(keys) > 1
+        logger.log(
+            logging.INFO if divisible else logging.WARNING,
             "batch failed job=%s rows=%d trouble=%s error=%s",
             *(self.batches.policy.name, len(keys), kind and kind.name, str(error).strip()),
         )
         if kind is None:
             raise error
         self.pace.rows.now = max(self.pace.rows.now / 2, 1)
-        if kind in (Trouble.LOCKED, Trouble.TOO_SLOW) and len(keys) > 1:
+        if divisible:
             return _halves(keys)
         self.attempts += 1
         if self.attempts > conf.RETRIES or kind is Trouble.TOO_SLOW:

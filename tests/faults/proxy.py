@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from django.db import connection
 
-LEASE = b'UPDATE "session_cleanup_cleanuplease"'  # in the first statement of each batch, and in no other transaction
+LEASE = b'UPDATE "session_cleanup_cleanuplease"'  # a batch has it in its first statement
 
 
 class Cut(Enum):
