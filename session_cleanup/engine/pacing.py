@@ -133,11 +133,12 @@ class Pace:
 
     def rest(self, seconds: float) -> None:
         """Pause after a batch that took `seconds`, so that waiting writers get their turn."""
-        self.alive_at = time.monotonic() - seconds
+        began = time.monotonic()
+        self.alive_at = began - seconds
         pause = max(conf.PAUSE_MS / 1000, seconds * conf.PAUSE_PERCENT / 100)
         if self.sqlite:
             self.pressure.relieve()
-            pause = max(pause, SQLITE_PAUSE + random.uniform(0, 0.01))
+            pause = max(pause, SQLITE_PAUSE + random.uniform(0, 0.01)) - (time.monotonic() - began)
         self.sleep(pause)
 
     def back_off(self, attempt: int) -> None:

@@ -20,7 +20,6 @@ from session_cleanup.engine.connections import checkpoint, trouble
 logger = logging.getLogger(__name__)
 ASK_SECONDS = 1.0
 GROWTH_SECONDS = 60.0  # a burst is made up for by a wait of this length at most
-CHECKPOINT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Pressure:
         self.using = using
         self.table = table
         self.found: str | None = None
-        self.asked_at = self.relieved_at = -math.inf
+        self.asked_at = -math.inf
         self.grown: dict[Sign, tuple[float, float]] = {}  # when a total was how much
         self.warned: set[Sign] = set()
 
@@ -105,10 +104,8 @@ class Pressure:
         return self.found
 
     def relieve(self) -> None:
-        """Checkpoint SQLite's write-ahead log now and then; nobody waits for that."""
-        if time.monotonic() - self.relieved_at >= CHECKPOINT_SECONDS:
-            self.relieved_at = time.monotonic()
-            checkpoint(self.using)
+        """Checkpoint SQLite's write-ahead log, which no batch does; nobody waits for that."""
+        checkpoint(self.using)
 
     def _exceeded(self, limits: Limits) -> str | None:
         for sign, figure in self._figures(limits):

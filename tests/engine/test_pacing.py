@@ -130,8 +130,9 @@ def test_the_rest_after_a_batch(settings, monkeypatch, sqlite, pause_ms, percent
     monkeypatch.setattr(Pressure, "relieve", lambda self: None)
     for _ in range(20):
         pace(sqlite=sqlite).rest(batch)
-    assert least <= min(slept) <= max(slept) <= most
-    assert (len(set(slept)) > 1) is (least < most)  # two processes do not keep step for ever
+    assert least <= min(slept) + 0.001  # a checkpoint, which is nothing here, is part of it
+    assert max(slept) <= most
+    assert (max(slept) - min(slept) > 0.002) is (least < most)  # two processes do not keep step for ever
 
 
 @pytest.mark.parametrize("seconds", [0.025, 0.07])

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 import pytest
 from django.db import connection
 
-from session_cleanup.engine import pressure, runner
-from session_cleanup.engine.connections import checkpoint
+from session_cleanup.engine import runner
+from session_cleanup.engine.connections import batch_transaction, checkpoint
 from session_cleanup.engine.pressure import SIGNS, Pressure
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.models import Session
@@ -49,10 +49,9 @@ def active_in_the_file(directory):
         return alone.execute("SELECT count(*) FROM session_cleanup_session WHERE is_active").fetchone()[0]
 
 
-def test_a_run_checkpoints_now_and_then(tmp_path, monkeypatch):
+def test_a_run_checkpoints_in_its_pauses(tmp_path, monkeypatch):
     SessionFactory.create_batch(3, expires_at=NOW - SECOND)
     with write_ahead_log():
-        monkeypatch.setattr(pressure, "CHECKPOINT_SECONDS", 0)
         assert run().changed == 3
         assert active_in_the_file(tmp_path) == 0
 
@@ -78,15 +77,19 @@ def test_a_reader_or_a_writer_neither_holds_a_checkpoint_up_nor_fails_the_job(ca
     assert "checkpoint failed" not in caplog.text
 
 
-def test_checkpoints_are_some_seconds_apart(monkeypatch):
-    made = []
-    monkeypatch.setattr(pressure, "checkpoint", made.append)
-    this = Pressure(JOB, "default", Session._meta.db_table)
-    for now in (1000.0, 1001.0, 1004.9, 1005.0, 1006.0):
-        monkeypatch.setattr(pressure.time, "monotonic", lambda now=now: now)
-        this.relieve()
+def test_a_batch_leaves_the_checkpoint_to_its_pause_and_the_connection_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(Pressure, "relieve", lambda self: None)
+    SessionFactory.create_batch(3, expires_at=NOW - SECOND)
+    with write_ahead_log(), connection.cursor() as cursor:
+        checkpoint("default")
+        cursor.execute("PRAGMA wal_autocheckpoint = 1")  # each commit would checkpoint
+        with batch_transaction("default", lock_ms=1, statement_ms=1000):
+            Session.objects.update(is_active=False)
 
-    assert made == ["default"] * 2
+        assert active_in_the_file(tmp_path) == 3
+        assert cursor.execute("PRAGMA wal_autocheckpoint").fetchone() == (1,)
+        Session.objects.update(title="next")
+        assert active_in_the_file(tmp_path) == 0
 
 
 def test_a_checkpoint_that_fails_is_logged_and_no_more(caplog):
