@@ -76,6 +76,7 @@ def test_a_run_leaves_nothing_in_its_session_so_that_a_pooler_may_share_it(run):
     assert not Session.objects.active().exists()
     for forbidden in ("SET SESSION", "LISTEN", "ADVISORY", "DECLARE", "PREPARE", "TEMP"):
         assert not [sql for sql in statements if forbidden in sql]
-    outside = [sql for sql in statements if sql.startswith("SET ")]
-    assert all(sql.startswith(("SET TRANSACTION", "SET CONSTRAINTS")) for sql in outside)
+    parts = [part.strip() for sql in statements for part in sql.split(";")]
+    settings = [part for part in parts if part.startswith("SET ")]
+    assert all(part.startswith(("SET TRANSACTION", "SET LOCAL", "SET CONSTRAINTS")) for part in settings)
     assert all("TRUE)" in sql for sql in statements if "SET_CONFIG" in sql)

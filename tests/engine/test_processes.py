@@ -60,19 +60,19 @@ def test_a_signal_ends_the_run_after_the_batch_under_way(number):
 
 @pytest.mark.postgres
 def test_a_second_signal_ends_the_process_at_once_and_nothing_is_half_done():
-    sessions(count=50)
+    sessions(count=2)
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$"
+            "$$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$"
         )
         cursor.execute(
             "CREATE TRIGGER dawdle BEFORE UPDATE ON session_cleanup_session "
             "FOR EACH ROW EXECUTE FUNCTION dawdle()"
         )
     try:
-        child = start(JOB)
-        deadline = time.monotonic() + 20
+        child = start(JOB, "--batch-size=1")  # a single row is not given up
+        deadline = time.monotonic() + 60
         while not in_pg_sleep() and time.monotonic() < deadline:
             time.sleep(0.02)
         child.send_signal(signal.SIGTERM)

@@ -50,9 +50,7 @@ def test_a_run_outlives_a_restart_and_a_crash_of_the_server(world, start, databa
     world.assert_true()
 
 
-def test_a_connection_that_is_ended_while_it_waits_to_commit_costs_one_job_at_most(
-    world, start, finish, database
-):
+def test_a_connection_that_is_ended_while_it_waits_to_commit_costs_no_job(world, start, finish, database):
     """A commit that waits for a standby is done, and is told of a failure all the same. Batches do not
     wait, but what stands between two jobs does: the end of a lease, the record of the next job."""
     child = start(added={"PGOPTIONS": "-c synchronous_commit=on"}, PAUSE_MS=30)
@@ -66,9 +64,7 @@ def test_a_connection_that_is_ended_while_it_waits_to_commit_costs_one_job_at_mo
             administer(database, NO_WAITING, RELOAD)
     report = child.report()
 
-    ends = [job["end_state"] for job in report.values()]
-    assert ends.count("failed") == 1, report
-    assert ends.count("drained") == len(ends) - 1
+    assert {job["end_state"] for job in report.values()} == {"drained"}
     finish()
     world.assert_true()
 
