@@ -49,7 +49,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours"]
+SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser"]
 SESSION_CLEANUP_ENABLED = env.value("SESSION_CLEANUP_ENABLED", default=True)
 SESSION_CLEANUP_HOURS = env.value("SESSION_CLEANUP_HOURS", default=24)
 SESSION_CLEANUP_INACTIVITY_DAYS = env.value("SESSION_CLEANUP_INACTIVITY_DAYS", default=7)

@@ -54,6 +54,13 @@ def days(value: object) -> str | None:
     return None if ok else "must be a dict of job or preset to a whole number from 1 to 3650"
 
 
+def holder_model(value: object) -> str | None:
+    parts = value.split(".") if isinstance(value, str) else []
+    if value is None or (len(parts) in (2, 3) and all(part.isidentifier() for part in parts)):
+        return None
+    return 'must be "app.Model" or "app.Model.field", or None where any holder may exist'
+
+
 @dataclass(frozen=True)
 class whole_number:
     """A whole number from `low` to `high`, both included."""
@@ -110,6 +117,12 @@ class Conf:
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.
     ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="to keep them for ever"))
+    # Days a browser session is kept, from its creation.
+    EXPIRY_DAYS = Setting(30, whole_number(1, 365))
+    # Browser sessions a holder may have; more are deleted, the oldest first.
+    MAX_PER_HOLDER = Setting(10, whole_number(1, 10_000))
+    # Whose key the holder of a browser session is: "crm.Lead", or "crm.Lead.number" for a field of its own.
+    HOLDER_MODEL = Setting[str | None](None, holder_model)
     # Days that rows of libraries are kept, by preset or by job: {"axes": 60, "tasks-db-failed": 90}.
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.

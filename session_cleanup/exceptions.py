@@ -23,3 +23,7 @@ class LeaseBusy(SessionCleanupError):
 
 class LeaseLost(SessionCleanupError):
     """Our lease ended, or another process took it over; the batch under way was rolled back."""
+
+
+class UnreadableValues(SessionCleanupError):
+    """Some values could be neither decoded nor checked. Their rows were left alone, the others done."""

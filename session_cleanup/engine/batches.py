@@ -35,12 +35,14 @@ from session_cleanup.engine.footprint import (
     judged,
     reads_one_table,
 )
+from session_cleanup.engine.inspection import Inspection
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.sql import Sql, composed, selecting, together
 from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
+from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
@@ -177,6 +179,13 @@ class Batches:
         return Deletion(self.policy.get_model(), self.claims)
 
     @cached_property
+    def inspection(self) -> Inspection | None:
+        select = self.policy.select
+        if not isinstance(select, Invalid):
+            return None
+        return Inspection(select, concrete(self.policy.get_model()), self.claims.using)
+
+    @cached_property
     def account(self) -> Account:
         return Account(self.record)
 
@@ -228,8 +237,11 @@ class Batches:
         return list(found.select_for_update(skip_locked=skip_locked, no_key=no_key))
 
     def _judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
-        rows = judged(self.policy, self.claims).filter(AmongKeys(F("pk"), locked))
+        rows = judged(self.policy, self.claims, part=True).filter(AmongKeys(F("pk"), locked))
         verdicts = dict(rows.values_list("pk", "verdict")) if locked else {}
+        if self.inspection is not None:
+            going = isinstance(self.policy.action, Delete)
+            verdicts = self.inspection.settle(verdicts, going, self.claims.now)
         due = [key for key in locked if verdicts.get(key) == ""]
         return due, Counter(verdict for verdict in verdicts.values() if verdict)
 
@@ -290,7 +302,7 @@ class Batches:
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
-        return self.policy.matching(self.claims)
+        return self.policy.matching(self.claims, part=True)
 
     @cached_property
     def _reads_one_table(self) -> bool:

@@ -48,6 +48,8 @@ class Drain:
                 break
             self.batches.undone = False
             self.ladder.begin_again()
+        if self.batches.inspection is not None:
+            self.batches.inspection.complain()
         return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
 
     def _passes(self) -> EndState | None:

@@ -24,11 +24,13 @@ from django.db.models.deletion import PROTECT, RESTRICT
 from django.db.models.functions import Cast
 
 from session_cleanup.engine import cascades, protection
+from session_cleanup.engine.inspection import Inspection
 from session_cleanup.models import Claim, Hold
 from session_cleanup.models.history import has_text_key, key_text
 from session_cleanup.policies.actions import Delete, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concrete
 from session_cleanup.policies.conditions import disjoint, foreign_reads
+from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
 
 Rows = QuerySet[Any]
@@ -37,9 +39,17 @@ PROTECTED = "protected"
 MANY = 100_000  # due rows above which a preview would rather not hold their keys in memory
 
 
-def judged(policy: Policy, claims: Claims) -> Rows:
-    """The rows that match, each with `verdict`: "" when it is due, else why it is not."""
+def judged(policy: Policy, claims: Claims, *, part: bool = False, seconds: float | None = None) -> Rows:
+    """The rows that match, each with `verdict`: "" when it is due, else why it is not.
+
+    `part`: only some of the rows are going to be looked at, and what an Invalid looks into is left to a
+    batch. Else it is looked into now, for at most `seconds`; TimeoutError says that they were too few.
+    """
     model = policy.get_model()
+    rows = policy.matching(claims, part=part)
+    if isinstance(policy.select, Invalid) and not part:
+        failing = Inspection(policy.select, model, claims.using).failing(rows, seconds)
+        rows = rows.filter(AmongKeys(F("pk"), failing))
     held = Q(Hold.objects.using(claims.using).on(model, claims.now))
     whens = []
     if isinstance(policy.action, Delete):
@@ -47,8 +57,8 @@ def judged(policy: Policy, claims: Claims) -> Rows:
             held |= Q(below)
         whens = [When(refuses, then=Value(PROTECTED)) for refuses in protection.protected(model, claims)]
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
-    rows: Rows = policy.matching(claims).annotate(verdict=verdict)
-    return rows
+    due: Rows = rows.annotate(verdict=verdict)
+    return due
 
 
 def guards(policy: Policy) -> tuple[bool, list[str]]:
@@ -73,6 +83,7 @@ def reads_one_table(policy: Policy, claims: Claims) -> bool:
     model = policy.get_model()
     return not (
         policy.select.asks(model)
+        or isinstance(policy.select, Invalid)
         or foreign_reads(policy.where, model)
         or claims.on(model)
         or model._base_manager.all().query.where

@@ -142,7 +142,7 @@ class Ladder:
 
     def act_by_keys(self, part: Slice, cursor: Cursor) -> EndState | None:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
-        rows = part.of(self.batches.policy.matching(self.batches.claims))
+        rows = part.of(self.batches.policy.matching(self.batches.claims, part=True))
         started = time.monotonic()
         keys = self.search(lambda: list(rows.order_by("pk").values_list("pk", flat=True)))
         if len(keys) < self.pace.rows.now and time.monotonic() - started < self.pace.target:

@@ -14,6 +14,7 @@ from session_cleanup.engine.walks import expected
 from session_cleanup.models import Hold
 from session_cleanup.policies.actions import Delete
 from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.conditions import column
 from session_cleanup.policies.policy import Policy
 
 
@@ -48,15 +49,15 @@ def _counts(found: Footprint) -> dict[str, int]:
 def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> None:
     """List the first rows that are due, in the order in which a run would come to them."""
     due = judged(policy, claims).filter(verdict="")
-    column = policy.clock or policy.select.column
-    walked: Any = policy.get_model()._meta.get_field(policy.select.column)
-    found = due.order_by(walked.attname, "pk")[: limit + 1]
-    names = list(dict.fromkeys(["pk", column, *policy.columns]))
+    walked = [column(name, policy.get_model()).attname for name in policy.select.columns]
+    found = due.order_by(*walked, "pk")[: limit + 1]
+    clock = policy.clock or "pk"
+    names = list(dict.fromkeys(["pk", clock, *policy.columns]))
     rows = list(found.values(*names))
     report.rows = [
         ListedRow(
             row["pk"],
-            row[column] if policy.age is not None else None,
+            row[clock] if policy.age is not None else None,
             {name: row[name] for name in policy.columns},
         )
         for row in rows[:limit]

@@ -11,7 +11,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import F, Model, Q
 
 from session_cleanup.policies.actions import RunClock, Update, Values, is_constant
-from session_cleanup.policies.selections import Aged, Orphaned, Selection
+from session_cleanup.policies.selections import Aged, Selection
 
 LOOKUPS = {"exact", "isnull", "in"}
 
@@ -80,10 +80,9 @@ def falsifies(action: Update, where: Q, select: Selection, model: type[Model]) -
         new = written(action.values, model)
     except ValueError:
         return False
-    walked = column(select.column, model).attname
-    if walked in new and isinstance(select, Aged) and isinstance(new[walked], RunClock):
+    if isinstance(select, Aged) and isinstance(new.get(column(select.columns[0], model).attname), RunClock):
         return True
-    if walked in new and isinstance(select, Aged | Orphaned) and new[walked] is None:
+    if any(new.get(column(name, model).attname, ...) is None for name in select.needed):
         return True
     return any(
         _contradicts(lookup, value, new[name], select, model)
@@ -105,7 +104,7 @@ def _contradicts(lookup: str, old: Any, new: Any, select: Selection, model: type
 def _never_null(new: Any, select: Selection, model: type[Model]) -> bool:
     if isinstance(new, F):
         field = column(column_of(new), model)
-        return not field.null or field is column(select.column, model)
+        return not field.null or field in [column(name, model) for name in select.needed]
     return isinstance(new, RunClock) or (is_constant(new) and new is not None)
 
 

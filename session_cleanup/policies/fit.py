@@ -25,7 +25,7 @@ from session_cleanup.models.history import has_text_key, plain
 from session_cleanup.policies.actions import Delete, RunClock, Update, Values, is_constant, related_by
 from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.conditions import column, falsifies, foreign_reads
-from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
+from session_cleanup.policies.indexes import as_code, goal, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.presets import LIBRARIES
 from session_cleanup.policies.registry import did_you_mean
@@ -67,9 +67,9 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
 
 def _no_index(policy: Policy, model: type[Model]) -> Problem:
     """W001; W005 for the model of a library, which cannot tell of an index that a project gives it."""
-    walked = policy.select.column
     said = (
-        f"Policy {policy.name!r}: no index of {policy.model} leads to {walked!r}, so each run reads it all."
+        f"Policy {policy.name!r}: no index of {policy.model} leads to {goal(policy)}, so each run reads it "
+        "all."
     )
     if policy.preset not in LIBRARIES:
         return Problem("W001", said, f"Add {as_code(wanted_index(policy, model))} to the model and migrate.")
@@ -167,6 +167,8 @@ def _check_reference(select: Orphaned, model: type[Model]) -> None:
     target, key, name = select.target(model)
     ours, theirs = plain(column(name, model)), plain(column(key, target))
     kinds = (IntegerField, UUIDField, (CharField, TextField))
+    if select.as_text and isinstance(ours, kinds[2]) and isinstance(theirs, (IntegerField, UUIDField)):
+        return
     same = any(isinstance(ours, kind) and isinstance(theirs, kind) for kind in kinds)
     if not same and type(ours) is not type(theirs):
         raise FieldError(
@@ -189,6 +191,7 @@ def _fields(policy: Policy) -> Iterator[Problem]:
             return
         if isinstance(policy.select, Orphaned):
             _check_reference(policy.select, model)
+        policy.select.fits(model)
         claims = Claims(DEFAULT_DB_ALIAS, ANY_TIME)
         str(policy.matching(claims).values("pk", *policy.columns).query.where)
         if isinstance(policy.action, Update):

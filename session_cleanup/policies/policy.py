@@ -114,8 +114,11 @@ class Policy:
         """The path of the time that decides, if one does."""
         return self.select.clock if isinstance(self.select, Aged) else None
 
-    def matching(self, claims: Claims) -> QuerySet[Any]:
-        """The rows that are due but for holds and protection; each once, and only columns of its own."""
+    def matching(self, claims: Claims, *, part: bool = False) -> QuerySet[Any]:
+        """The rows that are due but for holds and protection; each once, and only columns of its own.
+
+        Of an Invalid those that have to be looked into. `part`: the same rows, when only a few of the
+        table will be looked at."""
         model = self.get_model()
         rows = claims.candidates(model)
         if foreign_reads(self.where, model):  # a join could give a row twice, and be locked with it
@@ -123,7 +126,7 @@ class Policy:
             rows = rows.filter(Exists(met))
         else:
             rows = rows.filter(self.where)
-        return self.select.narrow(rows, claims, claims.now)
+        return self.select.narrow(rows, claims, claims.now, part=part)
 
 
 def cron_problem(expression: str) -> str | None:

@@ -16,7 +16,7 @@ MODULE = "cleanup_policies"
 OUT_OF_EVERY_RUN = {"weekly", "monthly"}  # groups that run only when they are asked for
 
 # Preset names, those of coming systems too: a job must not be called like one.
-RESERVED = {*PRESETS, "browser", "recurring"}
+RESERVED = {*PRESETS, "recurring"}
 
 _registered: list[Policy] = []
 # Modules that could not be imported, and why. While there is one, no run starts.

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from session_cleanup.policies.policy import Policy
-from session_cleanup.policies.presets import after_hours, collaborative, housekeeping, presentations
+from session_cleanup.policies.presets import after_hours, browser, collaborative, housekeeping, presentations
 from session_cleanup.policies.presets.libraries import KEPT, LIBRARIES
 
 SYSTEMS: dict[str, Callable[[], list[Policy]]] = {
     "presentations": presentations.policies,
     "collaborative": collaborative.policies,
     "after_hours": after_hours.policies,
+    "browser": browser.policies,
 }
 PRESETS = {**SYSTEMS, **{name: library.policies for name, library in LIBRARIES.items()}}
 HOUSEKEEPING = housekeeping.policies  # always on, after all others
