@@ -211,5 +211,5 @@ class Duplicated(Ranked):
         if self.checked_at:
             rows = rows.filter(**{f"{self.checked_at}__lt": as_stored(now)})
         if self.changed_at:
-            rows = rows.filter(**{f"{self.checked_at}__gte": F(self.changed_at)})
+            rows = rows.filter(~Q(**{f"{self.checked_at}__lt": F(self.changed_at)}))
         return self.behind(rows, 1, part=part, newest=self.keep == "newest")

@@ -100,3 +100,25 @@ class Truck(Vehicle):
     """Inherits from another table."""
 
     load = models.IntegerField(default=0)
+
+
+class Visit(models.Model):
+    """A payload with what is known of it, in groups that may be NULL and in an order that may be."""
+
+    author = models.ForeignKey(Author, models.CASCADE, null=True, related_name="visits")
+    source = models.CharField(max_length=20, null=True)
+    is_active = models.BooleanField(default=True)
+    came_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
+    payload = models.JSONField(null=True)
+    valid = models.BooleanField(null=True)
+    digest = models.CharField(max_length=64, null=True)
+    size = models.PositiveIntegerField(null=True)
+    checked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["author", "source", "came_at", "id"], name="testapp_visit_group")]
+
+
+class Click(models.Model):
+    visit = models.ForeignKey(Visit, models.CASCADE, related_name="clicks")
