@@ -11,6 +11,8 @@ NUMBERS = {
     "INACTIVITY_DAYS": (7, 1, 3650),
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
+    "EXPIRY_DAYS": (30, 1, 365),
+    "MAX_PER_HOLDER": (10, 1, 10_000),
     "HISTORY_DAYS": (90, 1, 3650),
     "BATCH_MS": (25, 1, 10_000),
     "BATCH_SIZE": (None, 1, 10_000),
@@ -28,7 +30,14 @@ NUMBERS = {
     "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
+OTHERS = {
+    "ENABLED": True,
+    "PRESETS": [],
+    "SCHEDULES": {},
+    "WALK": "auto",
+    "KEEP_DAYS": {},
+    "HOLDER_MODEL": None,
+}
 
 
 def test_every_setting_is_looked_at_here():

@@ -19,8 +19,8 @@ from session_cleanup.models.payloads import Print, is_browser_payload, is_opaque
 # A presentation that nobody gave a topic or any content: what presentations-blank deletes.
 BLANK = Q(has_blank_presentation=True, has_topic=False, has_user_content=False)
 TOUCH_INTERVAL = timedelta(minutes=1)
-# Browser sessions whose payload is not known to be valid: what browser-invalid looks into.
-SUSPECT = Q(kind="browser", payload__isnull=False) & (
+# Sessions whose payload is not known to be valid: of browser sessions, browser-invalid looks into these.
+SUSPECT = Q(payload__isnull=False) & (
     Q(payload_valid=False) | Q(payload_checked_at__isnull=True) | Q(payload_checked_at__lt=F("updated_at"))
 )
 # What is known of a payload. NULL: nothing yet; browser-invalid will find it out.
@@ -166,13 +166,11 @@ class Session(models.Model):
                 name="idx_sessions_ended",
             ),
             # browser-expired
-            models.Index(
-                fields=["created_at", "id"], condition=Q(kind="browser"), name="idx_sessions_browser"
-            ),
+            models.Index(fields=["kind", "created_at", "id"], name="idx_sessions_created"),
             # browser-orphaned, unless SESSION_CLEANUP_HOLDER_MODEL is set
             models.Index(
-                fields=["created_at", "id"],
-                condition=Q(kind="browser", holder__isnull=True),
+                fields=["kind", "created_at", "id"],
+                condition=Q(holder__isnull=True),
                 name="idx_sessions_unheld",
             ),
             # browser-excess
@@ -180,7 +178,7 @@ class Session(models.Model):
                 fields=["kind", "holder_type", "holder", "created_at", "id"], name="idx_sessions_holder"
             ),
             # browser-invalid
-            models.Index(fields=["id"], condition=SUSPECT, name="idx_sessions_suspect"),
+            models.Index(fields=["kind", "id"], condition=SUSPECT, name="idx_sessions_suspect"),
             # browser-duplicates
             models.Index(
                 fields=["kind", "holder_type", "holder", "payload_digest", "created_at", "id"],

@@ -4,18 +4,19 @@ Ranked are the candidates of the run that meet the policy's condition, so what a
 deletes has no rank. Whatever is due stands behind rows that are not, so a run that takes some of it, in
 any order, leaves the rest due.
 
-A preview ranks the whole table in one pass. A run asks of single rows how many stand before them in their
-group, and stops at `keep`: by an index on (group, order, primary key) that takes as many steps, in a
-group of ten rows and of ten million.
+A preview ranks the whole table in one pass. A run asks of single rows whether there is a row `keep` places
+from the head of their group, and before them: by an index on (group, order, primary key) that takes as
+many steps, in a group of ten rows and of ten million. It counts from the head because rows there stay,
+while what lies just before a row may be thousands that the run has just deleted.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet, Window
+from django.db.models import F, Model, OuterRef, Q, QuerySet, Subquery, Window
 from django.db.models.functions import RowNumber
-from django.db.models.lookups import GreaterThan
+from django.db.models.lookups import GreaterThan, IsNull
 
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.models.history import as_stored
@@ -76,22 +77,29 @@ class Ranked(Selection):
         for name in self.columns:
             column(name, model)
 
-    def ranked(self, rows: Rows) -> Rows:
-        """Those that have a rank: NULL is in no group and has no place."""
-        return rows.filter(**{f"{name}__isnull": False for name in self.needed})
+    @property
+    def there(self) -> Q:
+        """The condition that a row has a rank: NULL is in no group and has no place."""
+        return Q(**{f"{name}__isnull": False for name in self.needed})
 
-    def before(self, rows: Rows, newest: bool = True) -> Rows:
-        """The rows of its group that stand before a row; `newest`: the newest is the first."""
+    def has_before(self, rows: Rows, places: int, newest: bool = True) -> IsNull:
+        """The condition that `places` of `rows` stand before a row of the same group.
+
+        Equal is not NULL: with conditions that say so once more, an index would take twice as long.
+        """
         same = [column(name, rows.model).attname for name in self.groups]
         place = [column(self.order, rows.model).attname, "pk"]
         kind = After if newest else Before
         nearer = kind(Row(*map(F, place)), Row(*map(OuterRef, place)))
-        return rows.order_by().filter(nearer, **{name: OuterRef(name) for name in same})
+        before = rows.filter(nearer, **{name: OuterRef(name) for name in same})
+        head_first = before.order_by(*(f"-{name}" if newest else name for name in place))
+        return IsNull(Subquery(head_first.values("pk")[places - 1 : places]), False)
 
     def behind(self, rows: Rows, keep: int, *, part: bool, newest: bool = True) -> Rows:
         """The rows behind the first `keep` of their group."""
         if part:
-            return rows.filter(Exists(self.before(rows, newest)[keep - 1 : keep]))
+            return rows.filter(self.there, self.has_before(rows, keep, newest))
+        rows = rows.filter(self.there)
         places = [F(self.order), F("pk")]
         place = Window(
             RowNumber(),
@@ -111,8 +119,8 @@ class Excess(Ranked):
     protect         never due are the rows that meet it, however many
     protect_newest  never due is, in each group, the newest row that meets it
 
-    To tell whether a row that meets `protect_newest` is the newest such, a run passes those between it
-    and the next newer one.
+    To tell whether a row that meets `protect_newest` is the newest such, a run passes the rows of its
+    group that are newer than the newest such: where those are many, give it an index with that condition.
     """
 
     keep: int
@@ -151,12 +159,12 @@ class Excess(Ranked):
             )
 
     def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
-        rows = self.ranked(rows)
         due = self.behind(rows, self.keep, part=part)
         if self.protect:
             due = due.filter(~self.protect)
         if self.protect_newest:
-            due = due.filter(~self.protect_newest | Exists(self.before(rows.filter(self.protect_newest))))
+            newer = self.has_before(rows.filter(self.protect_newest), 1)
+            due = due.filter(~self.protect_newest | Q(newer))
         return due
 
 
@@ -207,7 +215,6 @@ class Duplicated(Ranked):
             column(name, model)
 
     def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
-        rows = self.ranked(rows)
         if self.checked_at:
             rows = rows.filter(**{f"{self.checked_at}__lt": as_stored(now)})
         if self.changed_at:

@@ -13,8 +13,16 @@ JOBS = [
     "after-hours-fingerprints",
     "after-hours-profiles",
     "after-hours-ended",
+    "browser-expired",
+    "browser-orphaned",
+    "browser-excess",
+    "browser-invalid",
+    "browser-duplicates",
     "housekeeping-history",
 ]
+
+
+WEEKLY = {"browser-duplicates"}
 
 
 def call(*arguments, command="cleanup_sessions"):

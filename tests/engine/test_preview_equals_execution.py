@@ -45,7 +45,22 @@ from tests.testapp.models import (
     Visit,
 )
 
-MODELS = [Click, Visit, Song, Album, Artist, Loan, Footnote, Bookmark, Chapter, Book, Author, Comment, Car, Vehicle]
+MODELS = [
+    Click,
+    Visit,
+    Song,
+    Album,
+    Artist,
+    Loan,
+    Footnote,
+    Bookmark,
+    Chapter,
+    Book,
+    Author,
+    Comment,
+    Car,
+    Vehicle,
+]
 AGES = [0 * DAY, DAY, 2 * DAY]
 CLOCKS = [None, *(NOW - days * DAY - timedelta(seconds=1) for days in (-1, 0, 1, 2, 3))]
 
