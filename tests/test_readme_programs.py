@@ -18,6 +18,7 @@ from tests.factories import (
     DAY,
     HOUR,
     AfterHoursFactory,
+    BrowserFactory,
     DeclineFactory,
     FingerprintFactory,
     MemberFactory,
@@ -72,6 +73,11 @@ def test_the_policies_are_sound_and_do_what_they_say(declare, run):
     AfterHoursFactory(expires_at=long_ago)
     AfterHoursFactory(ended_at=long_ago, is_active=False, payload={"x": 1})
     FingerprintFactory(session_id=12345)
+    for days in range(4):
+        BrowserFactory(holder="many", is_active=False, created_at=long_ago - days * DAY)
+    BrowserFactory(payload=[])
+    for days in range(2):
+        BrowserFactory(holder="twice", payload={}, created_at=long_ago - days * DAY)
 
     assert list(problems()) == []
     jobs = run(*(policy.name for policy in policies), now=timezone.now()).jobs
@@ -86,7 +92,8 @@ def test_sessions_are_made_and_used_as_shown():
 
     assert (made["deck"].has_topic, made["deck"].has_user_content) == (True, True)
     assert made["board"].expires_at > timezone.now()
-    assert Session.objects.open().count() == 3
+    assert made["visit"].payload_valid is True
+    assert Session.objects.open().count() == 4
 
 
 @pytest.mark.django_db

@@ -112,8 +112,11 @@ class Batches:
                 due, effect = self._act_at_once(part)
                 self._count(effect)
             else:
-                due, skipped = self._lock(part.of(self._matching), skip_locked=False), Counter[str]()
-                if refused or not self._reads_one_table:
+                again = refused or not self._reads_one_table
+                by_keys = again and isinstance(part, Keys)  # found a moment ago, and judged below
+                rows = self._rows(part.keys) if by_keys else part.of(self._matching)
+                due, skipped = self._lock(rows, skip_locked=False), Counter[str]()
+                if again:
                     due, skipped = self._judge(due)
                 left_out = self._act(due, skipped)
         done = set(left_out)

@@ -178,7 +178,7 @@ class Session(models.Model):
                 fields=["kind", "holder_type", "holder", "created_at", "id"], name="idx_sessions_holder"
             ),
             # browser-invalid
-            models.Index(fields=["kind", "id"], condition=SUSPECT, name="idx_sessions_suspect"),
+            models.Index(fields=["kind", "updated_at", "id"], condition=SUSPECT, name="idx_sessions_suspect"),
             # browser-duplicates
             models.Index(
                 fields=["kind", "holder_type", "holder", "payload_digest", "created_at", "id"],

@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import psycopg
@@ -11,7 +10,6 @@ import pytest
 from django.db import (
     DatabaseError,
     OperationalError,
-    close_old_connections,
     connection,
     connections,
     transaction,
@@ -23,10 +21,10 @@ from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.ladder import Ladder
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.report import RunRequest
-from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import DatabaseUnavailable, LeaseBusy
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
+from tests.engine.running import another_connection, lock
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
 from tests.testapp.models import Author, Book
 from tests.testapp.shapes import House, Meter
@@ -38,64 +36,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def run():
     return lambda *jobs, **options: runner.run(RunRequest(jobs=jobs, **options), now=NOW)
-
-
-@pytest.fixture
-def between_finding_and_acting(monkeypatch):
-    """between_finding_and_acting(action): do it once, after a walk has found rows, before the batch."""
-
-    def arrange(action: Callable[[], None]) -> None:
-        step = KeysetWalk.step
-        todo = [action]
-
-        def found_then_changed(self, size):
-            found = step(self, size)
-            if found.keys and todo:
-                todo.pop()()
-            return found
-
-        monkeypatch.setattr(KeysetWalk, "step", found_then_changed)
-
-    return arrange
-
-
-@contextmanager
-def another_connection():
-    """A transaction of another process, open until the block ends."""
-    begin, end, ready = threading.Event(), threading.Event(), threading.Event()
-    work: list[Callable[[], None]] = []
-
-    def live() -> None:
-        try:
-            with transaction.atomic():
-                begin.wait(20)
-                for each in work:
-                    each()
-                ready.set()
-                end.wait(20)
-        finally:
-            ready.set()
-            connections.close_all()
-
-    thread = threading.Thread(target=live)
-    thread.start()
-
-    def do(action: Callable[[], None]) -> None:
-        work.append(action)
-        begin.set()
-        assert ready.wait(20)
-
-    try:
-        yield do
-    finally:
-        begin.set()
-        end.set()
-        thread.join(20)
-        close_old_connections()
-
-
-def lock(row):
-    return lambda: type(row)._base_manager.select_for_update().get(pk=row.pk)
 
 
 def test_a_session_refreshed_between_finding_and_acting_is_kept(run, between_finding_and_acting):

@@ -230,7 +230,7 @@ def visit(random: Random, authors: list[Any], clock: Callable[[], Any]) -> Visit
         source=random.choice([None, "a", "b"]),
         is_active=random.random() < 0.6,
         came_at=clock(),
-        changed_at=random.choice([None, NOW - 2 * DAY, clock()]),
+        changed_at=clock() or NOW - 2 * DAY,
         payload=payload,
         valid=random.choice([None, True, False]),
         digest=random.choice(digests),

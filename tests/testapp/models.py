@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils import timezone
 
 from tests.testapp import shapes  # noqa: F401
 
@@ -106,13 +107,13 @@ class Visit(models.Model):
     """A payload with what is known of it, in groups that may be NULL and in an order that may be."""
 
     author = models.ForeignKey(Author, models.CASCADE, null=True, related_name="visits")
-    source = models.CharField(max_length=20, null=True)
+    source = models.CharField(max_length=20, null=True)  # noqa: DJ001
     is_active = models.BooleanField(default=True)
     came_at = models.DateTimeField(null=True)
-    changed_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
     payload = models.JSONField(null=True)
     valid = models.BooleanField(null=True)
-    digest = models.CharField(max_length=64, null=True)
+    digest = models.CharField(max_length=64, null=True)  # noqa: DJ001
     size = models.PositiveIntegerField(null=True)
     checked_at = models.DateTimeField(null=True)
 
