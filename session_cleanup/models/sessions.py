@@ -47,6 +47,13 @@ class SessionQuerySet(models.QuerySet["Session"]):
             values = {**dict.fromkeys(VERDICT), **values}
         return super().update(**values)
 
+    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> Any:
+        """As ever; where a conflict updates the payload, what is known of it goes with it."""
+        fields = options.get("update_fields") or ()
+        if "payload" in fields:
+            options["update_fields"] = [*fields, *VERDICT]
+        return super().bulk_create(objs, *args, **options)
+
     def active(self) -> Self:
         return self.filter(is_active=True)
 

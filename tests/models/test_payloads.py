@@ -130,6 +130,15 @@ def test_many_at_once(db):
     assert known(Session.objects.get())[0] is True
 
 
+def test_many_at_once_in_place_of_what_was_there(db):
+    session = SessionFactory(kind="browser", payload=GOOD)
+    fields = {"update_conflicts": True, "update_fields": ["payload"], "unique_fields": ["uid"]}
+
+    Session.objects.bulk_create([Session(uid=session.uid, kind="browser", payload=[])], **fields)
+
+    assert known(session)[0] is False
+
+
 @pytest.mark.parametrize("payload", [GOOD, None, Value({}, Session._meta.get_field("payload"))])
 def test_a_payload_of_which_the_model_is_not_told_is_not_known(db, payload):
     session = SessionFactory(kind="browser", payload=GOOD)
