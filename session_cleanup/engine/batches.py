@@ -44,6 +44,7 @@ from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
 from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 logger = logging.getLogger(__name__)
 Cursor = Mapping[str, Any]  # where a job stands, as the history keeps it
@@ -113,8 +114,9 @@ class Batches:
                 self._count(effect)
             else:
                 again = refused or not self._reads_one_table
-                by_keys = again and isinstance(part, Keys)  # found a moment ago, and judged below
-                rows = self._rows(part.keys) if by_keys else part.of(self._matching)
+                # Keys were found a moment ago; they need not be asked once before the lock and once under it.
+                found = again and isinstance(part, Keys)
+                rows = part.of(self._everything if found else self._matching)
                 due, skipped = self._lock(rows, skip_locked=False), Counter[str]()
                 if again:
                     due, skipped = self._judge(due)
@@ -224,9 +226,12 @@ class Batches:
         self.totals = replace(self.totals, skipped=Counter())
         self.left_alone.clear()
 
+    @property
+    def _everything(self) -> QuerySet[Any]:
+        return QuerySet(concrete(self.policy.get_model()), using=self.claims.using)
+
     def _rows(self, keys: list[Any]) -> QuerySet[Any]:
-        rows: QuerySet[Any] = QuerySet(concrete(self.policy.get_model()), using=self.claims.using)
-        return rows.filter(AmongKeys(F("pk"), keys))
+        return self._everything.filter(AmongKeys(F("pk"), keys))
 
     def _lock(self, rows: QuerySet[Any], *, skip_locked: bool, keys: list[Any] | None = None) -> list[Any]:
         """Lock the rows and return the keys of those that we got.
@@ -305,7 +310,7 @@ class Batches:
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
-        return self.policy.matching(self.claims, part=True)
+        return self.policy.matching(self.claims, part=ONE_BY_ONE)
 
     @cached_property
     def _reads_one_table(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.models import (
     Case,
     CharField,
@@ -32,6 +33,7 @@ from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concre
 from session_cleanup.policies.conditions import disjoint, foreign_reads
 from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 Rows = QuerySet[Any]
 HELD = "held"
@@ -46,7 +48,7 @@ def judged(policy: Policy, claims: Claims, *, part: bool = False, seconds: float
     batch. Else it is looked into now, for at most `seconds`; TimeoutError says that they were too few.
     """
     model = policy.get_model()
-    rows = policy.matching(claims, part=part)
+    rows = policy.matching(claims, part=ONE_BY_ONE if part else None)
     if isinstance(policy.select, Invalid) and not part:
         failing = Inspection(policy.select, model, claims.using).failing(rows, seconds)
         rows = rows.filter(AmongKeys(F("pk"), failing))
@@ -156,9 +158,10 @@ def claim_in_preview(
     """Make later previews of this run see these rows as changed or gone.
 
     They are claimed by their keys; very many as a condition, to save memory, but not rows that were found
-    by way of earlier claims: conditions within conditions would double with every job.
+    by way of earlier claims: conditions within conditions would double with every job. SQLite cannot even
+    parse many of them.
     """
-    by_keys = claims.made or due <= MANY
+    by_keys = claims.made or due <= MANY or connections[claims.using].vendor == "sqlite"
     for rows in found.deleted:
         if concrete(rows.model) in watched:
             claims.delete(rows.model, _claim(rows, by_keys))

@@ -23,6 +23,7 @@ from session_cleanup.engine.deletion import Refused
 from session_cleanup.engine.pacing import FIRST_ROWS, MOST_ROWS, EndState, Pace, Size
 from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.policies.actions import Update
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -142,7 +143,7 @@ class Ladder:
 
     def act_by_keys(self, part: Slice, cursor: Cursor) -> EndState | None:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
-        rows = part.of(self.batches.policy.matching(self.batches.claims, part=True))
+        rows = part.of(self.batches.policy.matching(self.batches.claims, part=ONE_BY_ONE))
         started = time.monotonic()
         keys = self.search(lambda: list(rows.order_by("pk").values_list("pk", flat=True)))
         if len(keys) < self.pace.rows.now and time.monotonic() - started < self.pace.target:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.models import DateField, F, QuerySet, TextField, Value
+from django.db.models import DateField, F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from session_cleanup.conf import conf
@@ -27,6 +27,8 @@ from session_cleanup.policies.conditions import column, facts
 from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.positions import After, Row, UpTo
+from session_cleanup.policies.ranking import Ranked
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 Position = tuple[Any, ...]
 FIRST, LAST = object(), object()
@@ -64,13 +66,13 @@ class KeysetWalk:
     def step(self, size: int) -> Found:
         """Find rows behind the position: the next `size`, or all of the next window of a selection that
         scans. Move on with `position = found.end`."""
-        rows = self._behind(self.policy.matching(self.claims, part=True))
         if self.policy.select.scans:
             end = self._window_end()
-            if end is not None:
-                rows = rows.filter(UpTo(self._row(), self._values(end)))
-            found = list(self._positions(rows))
+            rows = self.policy.matching(self.claims, part=self._stretch(end))
+            found = list(self._positions(rows.filter(self._between(self.position, end))))
             return Found([position[-1] for position in found], end, last=end is None)
+        rows = self.policy.matching(self.claims, part=ONE_BY_ONE)
+        rows = rows.filter(self._between(self.position, None))
         found = list(self._positions(rows)[:size])
         end = found[-1] if found else self.position
         return Found([position[-1] for position in found], end, last=len(found) < size)
@@ -88,14 +90,30 @@ class KeysetWalk:
         known = facts(self.policy.where, model)
         fixed = {name: value for name, lookup, value in known if lookup == "exact" and name in self.columns}
         there = {f"{name}__isnull": False for name in select.needed}
-        rows = self._behind(self.claims.candidates(model)).filter(**fixed, **there)
-        size = max(WINDOW // select.looks, FIRST_ROWS)
-        return next(iter(self._positions(rows)[size - 1 : size]), None)
+        return self._further(self.claims.candidates(model).filter(**fixed, **there), self.position, WINDOW)
 
-    def _behind(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        if self.position is None:
-            return rows
-        return rows.filter(After(self._row(), self._values(self.position)))
+    def _stretch(self, end: Position | None) -> Q | None:
+        """The condition of the rows up to `end` and those behind it that decide about them; None: of all."""
+        select = self.policy.select
+        if not isinstance(select, Ranked):
+            return ONE_BY_ONE
+        ranked = self.policy.met(self.claims).filter(select.there, select.counting(self.claims.now))
+        last = None if end is None else self._further(ranked, end, select.looks)
+        return self._between(self.position, last) or None
+
+    def _further(self, rows: QuerySet[Any], position: Position | None, count: int) -> Position | None:
+        """The position `count` rows further on; None when fewer are left."""
+        behind = rows.filter(self._between(position, None))
+        return next(iter(self._positions(behind)[count - 1 : count]), None)
+
+    def _between(self, after: Position | None, up_to: Position | None) -> Q:
+        """The condition that a row lies behind one position and not behind another."""
+        found = Q()
+        if after is not None:
+            found &= Q(After(self._row(), self._values(after)))
+        if up_to is not None:
+            found &= Q(UpTo(self._row(), self._values(up_to)))
+        return found
 
     def _positions(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The position of each row, the primary key last, in the order of the walk.
@@ -217,7 +235,7 @@ def share_due(policy: Policy, claims: Claims, heap: Heap) -> float:
             transaction.atomic(using=claims.using),
             bounded(connections[claims.using], conf.STATS_TIMEOUT_MS),
         ):
-            return heap.share(policy.matching(claims, part=True), rows)
+            return heap.share(policy.matching(claims, part=ONE_BY_ONE), rows)
     except (DatabaseError, InterfaceError) as error:
         if trouble(error, claims.using) is Trouble.TOO_SLOW:
             return 0.0

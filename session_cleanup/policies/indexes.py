@@ -1,5 +1,6 @@
 """Which index leads a walk to the rows of a policy, as far as the models alone can tell."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import BooleanField, F, Index, Model, Q, UniqueConstraint
@@ -82,10 +83,36 @@ def served_by_index(policy: Policy, model: type[Model]) -> bool:
         return True
     first = set(fixed(policy, model)) - {walked[-1].name}
     wanted = [field.name for field in walked if field.name not in first]
-    indexes = [index.fields for index in meta.indexes] + [list(names) for names in meta.unique_together]
-    indexes += [list(each.fields) for each in meta.constraints if isinstance(each, UniqueConstraint)]
-    for fields in indexes:
+    unique = [each for each in meta.constraints if isinstance(each, UniqueConstraint)]
+    whole = [each for each in [*meta.indexes, *unique] if _holds_all(each.condition, policy, model)]
+    for fields in [*(list(each.fields) for each in whole), *map(list, meta.unique_together)]:
         names = [column(name.lstrip("-"), model).name for name in fields]
         if [name for name in names if name not in first][: len(wanted)] == wanted:
             return True
     return False
+
+
+def _holds_all(condition: Q | None, policy: Policy, model: type[Model]) -> bool:
+    """Whether every row that is due meets the condition of an index, as far as can be seen."""
+    if condition is None:
+        return True
+    parts = list(_parts(policy.where))
+    known = list(facts(policy.where, model))
+    known += [(column(name, model).attname, "isnull", False) for name in policy.select.needed]
+    for part in _parts(condition):
+        told = list(facts(Q(part), model))
+        if part not in parts and not (told and all(fact in known for fact in told)):
+            return False
+    return True
+
+
+def _parts(where: Q) -> Iterator[Any]:
+    """What must hold, each by itself, for `where` to hold."""
+    if where.negated or (where.connector != Q.AND and len(where.children) > 1):
+        yield where
+        return
+    for child in where.children:
+        if isinstance(child, Q):
+            yield from _parts(child)
+        else:
+            yield child

@@ -102,5 +102,5 @@ class Invalid(Selection):
                     f"{model._meta.label}.{name} may be NULL, so it cannot tell when each row has changed."
                 )
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
         return rows.filter(self.suspect)

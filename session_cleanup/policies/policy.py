@@ -114,19 +114,21 @@ class Policy:
         """The path of the time that decides, if one does."""
         return self.select.clock if isinstance(self.select, Aged) else None
 
-    def matching(self, claims: Claims, *, part: bool = False) -> QuerySet[Any]:
+    def matching(self, claims: Claims, *, part: Q | None = None) -> QuerySet[Any]:
         """The rows that are due but for holds and protection; each once, and only columns of its own.
 
-        Of an Invalid those that have to be looked into. `part`: the same rows, when only a few of the
-        table will be looked at."""
+        Of an Invalid those that have to be looked into. `part` as in Selection.narrow.
+        """
+        return self.select.narrow(self.met(claims), claims, claims.now, part=part)
+
+    def met(self, claims: Claims) -> QuerySet[Any]:
+        """The candidates that meet `where`."""
         model = self.get_model()
         rows = claims.candidates(model)
         if foreign_reads(self.where, model):  # a join could give a row twice, and be locked with it
             met = model._base_manager.using(claims.using).filter(self.where, pk=OuterRef("pk"))
-            rows = rows.filter(Exists(met))
-        else:
-            rows = rows.filter(self.where)
-        return self.select.narrow(rows, claims, claims.now, part=part)
+            return rows.filter(Exists(met))
+        return rows.filter(self.where)
 
 
 def cron_problem(expression: str) -> str | None:

@@ -4,10 +4,11 @@ Ranked are the candidates of the run that meet the policy's condition, so what a
 deletes has no rank. Whatever is due stands behind rows that are not, so a run that takes some of it, in
 any order, leaves the rest due.
 
-A preview ranks the whole table in one pass. A run asks of single rows whether there is a row `keep` places
-from the head of their group, and before them: by an index on (group, order, primary key) that takes as
-many steps, in a group of ten rows and of ten million. It counts from the head because rows there stay,
-while what lies just before a row may be thousands that the run has just deleted.
+A preview ranks the whole table in one pass, a walk the rows of one stretch, with as many behind it as decide
+about its last. A batch asks of single rows whether there is a row `keep` places from the head of their
+group, and before them: by an index on (group, order, primary key) that takes as many steps, in a group of
+ten rows and of ten million. It counts from the head because rows there stay, while what lies just before
+a row may be thousands that the run has just deleted.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.conditions import column, foreign_reads, paths
 from session_cleanup.policies.positions import After, Before, Row
-from session_cleanup.policies.selections import Selection
+from session_cleanup.policies.selections import ONE_BY_ONE, Selection
 
 Rows = QuerySet[Any]
 
@@ -77,9 +78,13 @@ class Ranked(Selection):
         for name in self.columns:
             column(name, model)
 
+    def counting(self, now: datetime) -> Q:
+        """What else a row must meet to be ranked."""
+        return Q()
+
     @property
     def there(self) -> Q:
-        """The condition that a row has a rank: NULL is in no group and has no place."""
+        """The condition that a row has a place: NULL is in no group and has none."""
         return Q(**{f"{name}__isnull": False for name in self.needed})
 
     def has_before(self, rows: Rows, places: int, newest: bool = True) -> IsNull:
@@ -95,11 +100,13 @@ class Ranked(Selection):
         head_first = before.order_by(*(f"-{name}" if newest else name for name in place))
         return IsNull(Subquery(head_first.values("pk")[places - 1 : places]), False)
 
-    def behind(self, rows: Rows, keep: int, *, part: bool, newest: bool = True) -> Rows:
+    def behind(self, rows: Rows, keep: int, now: datetime, part: Q | None, *, newest: bool = True) -> Rows:
         """The rows behind the first `keep` of their group."""
-        if part:
+        rows = rows.filter(self.counting(now))
+        # Along the walk the newest come last: what is before the first of a part is not in it.
+        if part is ONE_BY_ONE or (part is not None and not newest):
             return rows.filter(self.there, self.has_before(rows, keep, newest))
-        rows = rows.filter(self.there)
+        rows = rows.filter(self.there, part or Q())
         places = [F(self.order), F("pk")]
         place = Window(
             RowNumber(),
@@ -158,8 +165,8 @@ class Excess(Ranked):
                 f"{model._meta.label} itself."
             )
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
-        due = self.behind(rows, self.keep, part=part)
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
+        due = self.behind(rows, self.keep, now, part)
         if self.protect:
             due = due.filter(~self.protect)
         if self.protect_newest:
@@ -214,9 +221,13 @@ class Duplicated(Ranked):
         for name in filter(None, (self.checked_at, self.changed_at)):
             column(name, model)
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
+    def counting(self, now: datetime) -> Q:
+        found = Q()
         if self.checked_at:
-            rows = rows.filter(**{f"{self.checked_at}__lt": as_stored(now)})
+            found &= Q(**{f"{self.checked_at}__lt": as_stored(now)})
         if self.changed_at:
-            rows = rows.filter(~Q(**{f"{self.checked_at}__lt": F(self.changed_at)}))
-        return self.behind(rows, 1, part=part, newest=self.keep == "newest")
+            found &= ~Q(**{f"{self.checked_at}__lt": F(self.changed_at)})
+        return found
+
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
+        return self.behind(rows, 1, now, part, newest=self.keep == "newest")

@@ -13,6 +13,7 @@ from django.db.models import (
     IntegerField,
     Model,
     OuterRef,
+    Q,
     QuerySet,
     UUIDField,
     Value,
@@ -26,6 +27,7 @@ from session_cleanup.policies.actions import related_by
 from session_cleanup.policies.claims import Claims
 
 Rows = QuerySet[Any]
+ONE_BY_ONE = Q()
 HELD = "session_cleanup_held_key"
 UUID = "^[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$"
 
@@ -76,9 +78,12 @@ class Selection:
         """Rows whose clock lies before this moment are due; None where time plays no part."""
         return None
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
-        """Those of `rows` that are due. `part`: only some of them will be looked at, so they had better
-        be asked one by one."""
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
+        """Those of `rows` that are due.
+
+        With `part` only some of them will be looked at, so nothing may cost what the whole table costs:
+        ONE_BY_ONE, or a condition that these meet, and behind them in the walk `looks` more that count.
+        """
         raise NotImplementedError
 
 
@@ -144,7 +149,7 @@ class Aged(Selection):
                 "year 1. Give a shorter timedelta."
             ) from None
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
         clock = self.field(rows.model)
         old = {f"{clock.name}__lt": as_stored(self.cutoff(now))}
         if self.scans:
@@ -220,7 +225,7 @@ class Orphaned(Selection):
             )
         return field.related_model, field.target_field.name, field.attname
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: bool = False) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
         target, key, column = self.target(rows.model)
         held = column
         if self.as_text and (spelled := _spelled(column, target, key)):

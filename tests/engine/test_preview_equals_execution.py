@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from session_cleanup.engine import footprint
+from session_cleanup.engine import footprint, walks
 from session_cleanup.engine.report import JobReport, RunReport
 from session_cleanup.models import Hold
 from session_cleanup.models.payloads import Print
@@ -275,6 +275,7 @@ def test_a_dry_run_counts_what_the_run_then_does(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(footprint, "MANY", many)
         preview = run(dry_run=True)
-    executed = run(batch_size=random.randint(1, 4))
+        patch.setattr(walks, "WINDOW", random.choice([1, 2, 5, 100]))
+        executed = run(batch_size=random.randint(1, 4))
 
     assert check(preview, executed)

@@ -6,6 +6,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from session_cleanup.exceptions import PolicyError
 from session_cleanup.policies import Delete, Duplicated, Excess, Policy
 from session_cleanup.policies.claims import AmongKeys, Claims
+from session_cleanup.policies.selections import ONE_BY_ONE
 from tests.factories import DAY, NOW, SECOND
 from tests.policies.checking import found, message_of
 from tests.testapp.models import Author, Book, Visit
@@ -18,7 +19,7 @@ def due(select, **values):
     policy = Policy(name="job", model="testapp.Visit", select=select, action=Delete(), **values)
     claims = Claims("default", NOW)
     whole = set(policy.matching(claims))
-    assert set(policy.matching(claims, part=True)) == whole
+    assert set(policy.matching(claims, part=ONE_BY_ONE)) == whole
     return whole
 
 
@@ -132,7 +133,7 @@ def test_what_an_earlier_job_takes_has_no_rank(db):
     claims.delete(Visit, AmongKeys(F("pk"), [newest.pk]))
     claims.change(Visit, Exists(Visit.objects.filter(pk=OuterRef("pk"), came_at=middle.came_at)))
 
-    assert set(policy.matching(claims)) == set(policy.matching(claims, part=True)) == set()
+    assert set(policy.matching(claims)) == set(policy.matching(claims, part=ONE_BY_ONE)) == set()
     assert old.pk
 
 
