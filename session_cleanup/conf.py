@@ -26,6 +26,11 @@ def names(value: object) -> str | None:
     return None if ok else "must be a list of names"
 
 
+def keys(value: object) -> str | None:
+    ok = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return None if ok else "must be a list of keys"
+
+
 def schedules(value: object) -> str | None:
     ok = isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(cron, str) for name, cron in value.items()
@@ -77,6 +82,7 @@ class Setting(Generic[T]):
 
     default: T
     rule: Callable[[object], str | None]
+    secret: bool = False  # never shown
     name: str = field(default="", init=False)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -91,7 +97,8 @@ class Setting(Generic[T]):
     def problem(self, value: object) -> str | None:
         """What is wrong with `value`, as a sentence, or None."""
         rule = self.rule(value)
-        return rule and f"{self.name} is {value!r}, but {rule}. Its default is {self.default!r}."
+        shown = "not shown here" if self.secret else repr(value)
+        return rule and f"{self.name} is {shown}, but {rule}. Its default is {self.default!r}."
 
 
 class Conf:
@@ -114,6 +121,12 @@ class Conf:
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
+    # Days that what the shipped systems delete can be taken back; 0: not at all.
+    UNDO_DAYS = Setting(30, whole_number(0, 3650))
+    # Fernet keys that encrypt secret columns of undo records: the first encrypts, all decrypt.
+    UNDO_KEYS = Setting[list[str]]([], keys, secret=True)
+    # Days that no run touches a row that was restored; 0: the next one may.
+    RESTORE_HOLD_DAYS = Setting(30, whole_number(0, 3650))
 
     # Milliseconds that a batch, which is one transaction, shall take to the end of its commit. SQLite, whose
     # writers wait for the whole file by polling, takes at least 50.

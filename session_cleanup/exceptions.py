@@ -23,3 +23,7 @@ class LeaseBusy(SessionCleanupError):
 
 class LeaseLost(SessionCleanupError):
     """Our lease ended, or another process took it over; the batch under way was rolled back."""
+
+
+class ArchiveError(SessionCleanupError):
+    """A file of archived rows is not what was written. Its rows were not deleted."""

@@ -12,6 +12,8 @@ NUMBERS = {
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
     "HISTORY_DAYS": (90, 1, 3650),
+    "UNDO_DAYS": (30, 0, 3650),
+    "RESTORE_HOLD_DAYS": (30, 0, 3650),
     "BATCH_MS": (25, 1, 10_000),
     "BATCH_SIZE": (None, 1, 10_000),
     "PAUSE_MS": (0, 0, 60_000),
@@ -28,7 +30,7 @@ NUMBERS = {
     "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
+OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}, "UNDO_KEYS": []}
 
 
 def test_every_setting_is_looked_at_here():

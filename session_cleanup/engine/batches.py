@@ -24,9 +24,10 @@ from django.db.models import F, Model, QuerySet
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.account import Account
+from session_cleanup.engine.archiving import writer_for
 from session_cleanup.engine.at_once import Statement, can_update, parts_of
 from session_cleanup.engine.connections import batch_transaction
-from session_cleanup.engine.deletion import LOCKED, Deleted, Deletion, Refused
+from session_cleanup.engine.deletion import Deleted, Deletion
 from session_cleanup.engine.footprint import (
     PROTECTED,
     claims_of_run,
@@ -36,8 +37,10 @@ from session_cleanup.engine.footprint import (
     reads_one_table,
 )
 from session_cleanup.engine.leases import Lease
+from session_cleanup.engine.refusal import LOCKED, Refused
 from session_cleanup.engine.sql import Sql, composed, selecting, together
 from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
+from session_cleanup.engine.writing import Writer
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
@@ -84,7 +87,12 @@ class Batches:
         With `wait_ms` it waits for locks that long, else it passes over them. Raises Refused when the
         models or the database do not let all of them be deleted.
         """
-        with self._transaction(cursor, lock_ms=wait_ms):
+        return self.writer.done(lambda: self._run(keys, cursor, wait_ms))
+
+    def _run(
+        self, keys: list[Any], cursor: Cursor | None, wait_ms: int | None
+    ) -> tuple[list[Any], list[Any]]:
+        with self._transaction(cursor, lock_ms=wait_ms, writes=True):
             locked = self._lock(self._rows(keys).order_by("pk"), skip_locked=wait_ms is None, keys=keys)
             due, skipped = self._judge(locked)
             left_out = self._act(due, skipped)
@@ -102,9 +110,14 @@ class Batches:
         known. Where a row can be judged as it is locked, that is done with it. A lock that cannot be had
         on a row of the part fails it as a whole.
         """
+        return self.writer.done(lambda: self._run_whole(part, cursor, statement_ms))
+
+    def _run_whole(
+        self, part: Slice | Keys, cursor: Cursor | None, statement_ms: int | None
+    ) -> tuple[list[Any], list[Any]]:
         due: list[Any] = []
         left_out: list[Any] = []
-        with self._transaction(cursor, statement_ms=statement_ms) as held:
+        with self._transaction(cursor, statement_ms=statement_ms, writes=True) as held:
             refused = held or self._protects
             if self._at_once and not refused:
                 due, effect = self._act_at_once(part)
@@ -119,13 +132,20 @@ class Batches:
 
     @contextmanager
     def _transaction(
-        self, cursor: Cursor | None, *, lock_ms: int | None = None, statement_ms: int | None = None
+        self,
+        cursor: Cursor | None,
+        *,
+        lock_ms: int | None = None,
+        statement_ms: int | None = None,
+        writes: bool = False,
     ) -> Iterator[bool]:
         """One batch: what the block does is kept together with what it counts, or not at all.
 
         Gives whether there is a hold that could matter.
         """
         self.settle()
+        if writes:
+            self.transactions += self.writer.prepare()
         before = self.totals
         self.transactions += 1
         try:
@@ -138,8 +158,10 @@ class Batches:
                 closing=lambda: self._closing(cursor, began, statement_ms),
             ) as answer:
                 held = self.lease.assert_ours(answer)
+                self.writer.begin()
                 began = time.monotonic()  # from here on others may wait for us
                 yield held
+                self.writer.finish()
         except BaseException as error:
             self.totals = before
             self.failures += 1
@@ -160,8 +182,9 @@ class Batches:
         """
         action = self.policy.action
         assert isinstance(action, Update)
-        with self._transaction(None):
-            more = action.apply_related(action.done_to(self._rows(keys)), self.claims)
+        with self._transaction(None, writes=True):
+            done = action.done_to(self._rows(keys))
+            more = action.apply_related(done, self.claims, self.writer.update)
             self.totals = replace(self.totals, related=self.totals.related + Counter(more))
 
     def stay_alive(self) -> None:
@@ -174,7 +197,11 @@ class Batches:
 
     @cached_property
     def deletion(self) -> Deletion:
-        return Deletion(self.policy.get_model(), self.claims)
+        return Deletion(self.policy.get_model(), self.claims, self.writer)
+
+    @cached_property
+    def writer(self) -> Writer:
+        return writer_for(self.policy, self.claims, self.record)
 
     @cached_property
     def account(self) -> Account:
@@ -245,6 +272,8 @@ class Batches:
             if isinstance(self.policy.action, Delete):
                 deleted = self.deletion.delete(due)
                 self.transactions += self.deletion.nests
+            elif isinstance(self.policy.action, Update):
+                deleted = Deleted(self.policy.action.apply(rows, self.claims, self.writer.update))
             else:
                 deleted = Deleted(self.policy.action.apply(rows, self.claims))
             Claim.objects.using(self.claims.using).bulk_create(claims, ignore_conflicts=True)
@@ -263,11 +292,11 @@ class Batches:
     def _at_once(self) -> bool:
         """Whether one statement can find, judge and act, and nobody has to know on which rows."""
         action = self.policy.action
-        if self.remembered or not self._reads_one_table:
+        postgresql = connections[self.claims.using].vendor == "postgresql"
+        if self.remembered or not self._reads_one_table or (self.writer.keeps and not postgresql):
             return False
         if isinstance(action, Delete):
             return self.deletion.alone or self.deletion.at_once
-        postgresql = connections[self.claims.using].vendor == "postgresql"
         assert isinstance(action, Update)
         return not action.related or (postgresql and can_update(action, self.policy.get_model()))
 
@@ -286,7 +315,7 @@ class Batches:
         if isinstance(action, Delete):
             return Statement(self.deletion.parts(rows))
         assert isinstance(action, Update)
-        return Statement(parts_of(action, rows, self.claims))
+        return Statement(parts_of(action, rows, self.claims, self.writer.updated))
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
@@ -306,7 +335,7 @@ class Batches:
         using = self.claims.using
         holds = Hold.objects.using(using).active(self.claims.now)
         question = selecting(holds.filter(model__in=guards(self.policy)[1]).values("pk"))
-        statements = self.lease.renewal(question)
+        statements = [*self.writer.opening, *self.lease.renewal(question)]
         return [composed(statements, using)] if connections[using].vendor == "postgresql" else statements
 
     def _closing(self, cursor: Cursor | None, began: float, statement_ms: int | None) -> list[Sql]:

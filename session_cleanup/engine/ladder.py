@@ -19,8 +19,8 @@ from django.db import DatabaseError, InterfaceError, connections
 from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches, Cursor
 from session_cleanup.engine.connections import Alone, Trouble, trouble
-from session_cleanup.engine.deletion import Refused
 from session_cleanup.engine.pacing import FIRST_ROWS, MOST_ROWS, EndState, Pace, Size
+from session_cleanup.engine.refusal import Refused
 from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.policies.actions import Update
 

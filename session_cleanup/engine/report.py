@@ -109,6 +109,7 @@ class JobReport:
     seconds: float = 0.0
     waited: Mapping[str, float] = field(default_factory=dict)  # seconds by what was wrong with the server
     walk: str | None = None
+    undo_until: datetime | None = None  # what it did can be taken back
     error: str | None = None
     age_option: str | None = None  # the option that replaced the age, if one did
     age: timedelta | None = None

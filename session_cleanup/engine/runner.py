@@ -34,6 +34,7 @@ from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import Claim, CleanupRun, JobRun
 from session_cleanup.models.history import as_stored
+from session_cleanup.models.undo import FOR_EVER
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.policy import Policy
 
@@ -222,6 +223,8 @@ class _Run:
             report.batches = batches.totals.batches
             report.walk = batches.walk
             report.waited = dict(pace.waited)
+            if policy.is_kept and report.changed:
+                report.undo_until = self.plan.now + (policy.keep or FOR_EVER)
             for model in batches.remembered:
                 batches.claims.change(model, claimed(model, record.run_id, report.database))
 

@@ -6,8 +6,10 @@ from session_cleanup.models.sessions import (
     SessionMember,
     SessionProfile,
 )
+from session_cleanup.models.undo import ArchiveFile, UndoRecord, UndoSet
 
 __all__ = [
+    "ArchiveFile",
     "Claim",
     "CleanupLease",
     "CleanupRun",
@@ -18,4 +20,6 @@ __all__ = [
     "SessionDecline",
     "SessionMember",
     "SessionProfile",
+    "UndoRecord",
+    "UndoSet",
 ]

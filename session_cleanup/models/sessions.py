@@ -98,6 +98,7 @@ class Session(models.Model):
     settings = models.JSONField(_("settings"), default=dict, blank=True)
 
     objects = SessionQuerySet.as_manager()
+    cleanup_secret = ("payload",)  # cookies and tokens: undo records have it encrypted or not at all
 
     class Meta:
         verbose_name = _("session")

@@ -1,6 +1,6 @@
 """What is due, and what happens to it: the vocabulary a project's cleanup_policies.py is written in."""
 
-from session_cleanup.policies.actions import RUN_CLOCK, Close, Deactivate, Delete, Update
+from session_cleanup.policies.actions import RUN_CLOCK, Archive, Close, Deactivate, Delete, Update
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.registry import register
 from session_cleanup.policies.selections import Aged, Orphaned
@@ -8,6 +8,7 @@ from session_cleanup.policies.selections import Aged, Orphaned
 __all__ = [
     "RUN_CLOCK",
     "Aged",
+    "Archive",
     "Close",
     "Deactivate",
     "Delete",

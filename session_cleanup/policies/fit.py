@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import (
@@ -22,13 +23,23 @@ from django.db.models.sql import Query
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.models import Claim, CleanupLease
 from session_cleanup.models.history import has_text_key, plain
-from session_cleanup.policies.actions import Delete, RunClock, Update, Values, is_constant, related_by
+from session_cleanup.policies.actions import (
+    ARCHIVE,
+    Archive,
+    Delete,
+    RunClock,
+    Update,
+    Values,
+    is_constant,
+    related_by,
+)
 from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.conditions import column, falsifies, foreign_reads
 from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.presets import LIBRARIES
 from session_cleanup.policies.registry import did_you_mean
+from session_cleanup.policies.secrets import secret_problems
 from session_cleanup.policies.selections import Aged, Orphaned
 
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -48,7 +59,7 @@ class Problem:
 
 def of_policy(policy: Policy) -> Iterator[Problem]:
     """What is wrong with one policy and the model it names; where one thing hides others, only that."""
-    for look in (_shape, _base_manager, _fields, _databases):
+    for look in (_shape, _base_manager, _fields, _databases, _keeping):
         found = list(look(policy))
         yield from found
         if found:
@@ -128,6 +139,20 @@ def _databases(policy: Policy) -> Iterator[Problem]:
         return
     for message in strangers(policy, policy.get_database()):
         yield Problem("E009", message, "A router must say where it lives.")
+
+
+def _keeping(policy: Policy) -> Iterator[Problem]:
+    """Secrets that are none, and archives that lead nowhere."""
+    who = f"Policy {policy.name!r}"
+    for problem in secret_problems(policy):
+        yield Problem("E022", f"{who}: secret names what cannot be one: {problem}", "Correct `secret`.")
+    to_storage = isinstance(policy.action, Archive) and policy.action.to == "storage"
+    if to_storage and ARCHIVE not in settings.STORAGES:
+        yield Problem(
+            "E023",
+            f"{who} archives to the storage {ARCHIVE!r}, which STORAGES does not have.",
+            "Add it, such as one of django-storages; a bucket that nobody can read but you.",
+        )
 
 
 def _base_manager(policy: Policy) -> Iterator[Problem]:

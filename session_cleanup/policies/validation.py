@@ -5,6 +5,7 @@ The system checks report all of it at start-up; a run refuses to start while the
 
 from collections.abc import Iterable, Iterator
 
+from django.apps import apps
 from django.conf import settings as django_settings
 
 from session_cleanup.conf import PREFIX, SETTINGS, conf
@@ -14,6 +15,8 @@ from session_cleanup.policies.fit import Problem, of_policy
 from session_cleanup.policies.policy import GROUPS, Policy, cron_problem
 from session_cleanup.policies.presets import KEPT, PRESETS
 from session_cleanup.policies.registry import did_you_mean
+from session_cleanup.policies.sealing import check_keys
+from session_cleanup.policies.secrets import ATTRIBUTE, secret_problem
 
 
 def refuse_errors() -> None:
@@ -40,6 +43,7 @@ def problems() -> Iterator[Problem]:
         yield Problem("E005", message, "Job, preset and group names share one namespace.")
     yield from _schedules(policies)
     yield from _days(policies)
+    yield from _secrets()
     for policy in policies:
         try:
             yield from of_policy(policy)
@@ -65,6 +69,12 @@ def _settings() -> Iterator[Problem]:
         except ConfigurationError as error:
             hint = f"The presets are {', '.join(PRESETS)}; those of libraries ask for their apps."
             yield Problem("E003", str(error), hint)
+    try:
+        check_keys()
+    except ConfigurationError as error:
+        yield Problem(
+            "E021", str(error), "Until then no run starts, for its undo records could not be written."
+        )
     if conf.STATEMENT_TIMEOUT_MS > conf.LEASE_SECONDS * 1000:
         yield Problem(
             "E001",
@@ -98,3 +108,14 @@ def _days(policies: Iterable[Policy]) -> Iterator[Problem]:
                 f"{did_you_mean(name, known)}",
                 f"It may name {', '.join(KEPT)}, and their jobs while they are on.",
             )
+
+
+def _secrets() -> Iterator[Problem]:
+    """What models declare; what policies do is looked at with them."""
+    for model in apps.get_models():
+        names = getattr(model, ATTRIBUTE, ())
+        if not isinstance(names, list | tuple):
+            names = (names,)
+        for name in names:
+            if problem := secret_problem(model, name):
+                yield Problem("E022", f"{model._meta.label}.{ATTRIBUTE}: {problem}", "Correct the model.")

@@ -75,5 +75,6 @@ def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
         "seconds": round(job.seconds, 3),
         "waited": {reason: round(seconds, 3) for reason, seconds in job.waited.items()},
         "walk": job.walk,
+        "undo_until": iso(job.undo_until),
         "error": job.error,
     }

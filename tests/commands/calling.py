@@ -14,6 +14,8 @@ JOBS = [
     "after-hours-profiles",
     "after-hours-ended",
     "housekeeping-history",
+    "housekeeping-undo",
+    "housekeeping-undo-sets",
 ]
 
 

@@ -13,6 +13,7 @@ from session_cleanup.policies import Aged, Delete, Policy, registry
 from tests.commands.calling import JOBS, by_name, call, report_of
 from tests.commands.rows import dump
 from tests.factories import SessionFactory
+from tests.policies.checking import HOUSEKEEPING
 
 
 def test_call_command_returns_normally_on_success(some_due):
@@ -33,7 +34,7 @@ def test_weekly_jobs_run_when_they_are_asked_for(db, declare):
         Policy(name="often", group="daily", **for_all),
     )
 
-    assert [job["name"] for job in report_of()["jobs"]] == ["often", "housekeeping-history"]
+    assert [job["name"] for job in report_of()["jobs"]] == ["often", *HOUSEKEEPING]
     assert [job["name"] for job in report_of("--type", "weekly")["jobs"]] == ["rare"]
     assert [job["name"] for job in report_of("rare")["jobs"]] == ["rare"]
 

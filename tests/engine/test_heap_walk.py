@@ -148,7 +148,8 @@ def test_an_update_of_one_table_is_one_statement_a_slice(run, along_the_heap, de
     assert set(Session.objects.active()) == kept
 
 
-def test_a_delete_of_rows_that_stand_alone_is_one_statement_a_slice(run, along_the_heap):
+def test_a_delete_of_rows_that_stand_alone_is_one_statement_a_slice(run, along_the_heap, settings):
+    settings.SESSION_CLEANUP_UNDO_DAYS = 0
     DeclineFactory.create_batch(5, last_declined_at=NOW - 99 * DAY)
     kept = DeclineFactory(last_declined_at=NOW)
 

@@ -4,7 +4,8 @@ import pytest
 from django.db.models import F, Q
 
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.policies import RUN_CLOCK, Aged, Close, Deactivate, Delete, Orphaned, Update
+from session_cleanup.policies import RUN_CLOCK, Aged, Archive, Close, Deactivate, Delete, Orphaned, Update
+from session_cleanup.policies.actions import ARCHIVE
 from tests.policies.checking import found, message_of, policy
 from tests.testapp.models import Car, Vehicle
 
@@ -275,3 +276,30 @@ def test_w001_no_index_leads_to_the_clock(declare):
     declare(policy(select=Aged("closed_at")))
 
     assert found() == ["W001"]
+
+
+@pytest.mark.parametrize(
+    "secret", ["nothing", "id", "author", "shop.Nothing.name", "testapp.Chapter.book", "a.b.c.d"]
+)
+def test_e022_a_secret_that_is_none(declare, secret):
+    declare(policy(secret=(secret,)))
+    assert found() == ["E022"]
+
+    declare(policy(secret=("title", "testapp.Chapter.is_open")))
+    assert found() == []
+
+
+def test_e022_a_secret_that_a_model_does_not_have(declare, monkeypatch):
+    declare()
+    monkeypatch.setattr(Car, "cleanup_secret", ("vehicle_numbr",), raising=False)
+
+    assert "E022" in found()
+    assert "testapp.Car.cleanup_secret" in message_of()
+
+
+def test_e023_a_storage_that_is_not_there(declare, settings):
+    declare(policy(action=Archive(to="storage")))
+    assert found() == ["E023"]
+
+    settings.STORAGES = {**settings.STORAGES, ARCHIVE: {"BACKEND": "a.storage"}}
+    assert found() == []

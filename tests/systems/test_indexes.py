@@ -13,6 +13,8 @@ from session_cleanup.models import (
     Session,
     SessionDecline,
     SessionProfile,
+    UndoRecord,
+    UndoSet,
 )
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
@@ -30,6 +32,8 @@ INDEX_OF = {
     "after-hours-profiles": "idx_profiles_user",
     "after-hours-ended": "idx_sessions_ended",
     "housekeeping-history": "started_at",
+    "housekeeping-undo": "idx_undo_expires",
+    "housekeeping-undo-sets": "expires_at",
 }
 ROWS = 60_000
 
@@ -81,15 +85,27 @@ INSERT INTO session_cleanup_cleanuprun
 SELECT 'ok', 'command', '', 'web-1', 1, '{}', %(now)s - interval '91 days' * (n::float / 30000)
 FROM generate_series(1, 30000) n
 """
+# A run a day, whose records are kept for a year; those of the last one have not been purged yet.
+RECORDS = """
+INSERT INTO session_cleanup_undorecord (set_id, expires_at, data)
+SELECT n / 250, %(now)s + (interval '1 day' * (n / 250)) - interval '1 minute', '(1)'
+FROM generate_series(1, 60000) n
+"""
+SETS = """
+INSERT INTO session_cleanup_undoset
+    (run_id, job, model, kind, columns, sealed, left_out, restored, expires_at)
+SELECT n, '', '', 'deleted', '[]', '[]', '[]', 0, %(now)s - interval '91 days' * (n::float / 30000)
+FROM generate_series(1, 30000) n
+"""
 
 
 @pytest.fixture(scope="module")
 def filled(django_db_setup, django_db_blocker):
     """Tables as they are in a project that has been running for a year; removed at the end."""
-    models = [Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun]
+    models = [Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun, UndoRecord, UndoSet]
     tables = ", ".join(f'"{model._meta.db_table}"' for model in models)
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS):
+        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS, RECORDS, SETS):
             cursor.execute(fill, {"now": NOW})
         cursor.execute(f"ANALYZE {tables}, auth_user")
     yield
