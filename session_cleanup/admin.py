@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from session_cleanup import models
-from session_cleanup.web.admin import history, holds, sessions
+from session_cleanup.web.admin import history, holds, sessions, undo
 
 admin.site.register(models.Session, sessions.SessionAdmin)
 admin.site.register(models.SessionMember, sessions.SessionMemberAdmin)
@@ -14,3 +14,5 @@ admin.site.register(models.Hold, holds.HoldAdmin)
 admin.site.register(models.CleanupRun, history.CleanupRunAdmin)
 admin.site.register(models.JobRun, history.JobRunAdmin)
 admin.site.register(models.CleanupLease, history.CleanupLeaseAdmin)
+admin.site.register(models.UndoSet, undo.UndoSetAdmin)
+admin.site.register(models.ArchiveFile, undo.ArchiveFileAdmin)

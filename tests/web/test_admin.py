@@ -25,7 +25,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(hours=2)
-SHIPPED = [getattr(models, name) for name in models.__all__ if name != "Claim"]
+SHIPPED = [getattr(models, name) for name in models.__all__ if name not in ("Claim", "UndoRecord")]
 HISTORY = [CleanupRun, JobRun, CleanupLease]
 
 
@@ -42,10 +42,14 @@ def rows(record: Any) -> None:
     ProfileFactory()
     Hold.objects.place(SessionFactory())
     record("ok", jobs={"presentations-blank": "drained"})
-    CleanupLease.objects.create(job="carts", since=timezone.now(), expires_at=timezone.now())
+    moment = timezone.now()
+    CleanupLease.objects.create(job="carts", since=moment, expires_at=moment)
+    kept = {"run_id": 1, "job": "carts", "model": "a.B", "kind": "deleted", "columns": []}
+    models.UndoSet.objects.create(**kept, expires_at=moment)
+    models.ArchiveFile.objects.create(run_id=1, job="carts", name="a", size=1, rows={}, created_at=moment)
 
 
-def test_all_models_but_claims_are_registered() -> None:
+def test_all_models_but_claims_and_the_rows_in_undo_records_are_registered() -> None:
     ours = {model for model in admin.site._registry if model._meta.app_label == "session_cleanup"}
     assert ours == set(SHIPPED)
 
