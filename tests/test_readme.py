@@ -19,7 +19,12 @@ from session_cleanup.doctor.findings import MEANINGS, Finding
 from session_cleanup.doctor.indexes import FEW
 from session_cleanup.engine.pressure import SIGNS
 from session_cleanup.engine.report import OUTCOMES, RANGES
-from session_cleanup.management.commands import cleanup_deploy, cleanup_doctor, cleanup_sessions
+from session_cleanup.management.commands import (
+    cleanup_deploy,
+    cleanup_doctor,
+    cleanup_sessions,
+    restore_sessions,
+)
 from session_cleanup.models import CleanupRun, JobRun
 from session_cleanup.policies import Policy, registry
 from session_cleanup.policies.policy import GROUPS
@@ -92,6 +97,7 @@ def arguments_of(command):
         ("cleanup_sessions", cleanup_sessions.Command()),
         ("cleanup_deploy", cleanup_deploy.Command()),
         ("cleanup_doctor", cleanup_doctor.Command()),
+        ("restore_sessions", restore_sessions.Command()),
     ],
 )
 def test_every_argument(title, command):

@@ -10,7 +10,7 @@ from session_cleanup.conf import SETTINGS
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.exceptions import SessionCleanupError
-from session_cleanup.models import CleanupRun, Hold, JobRun, Session
+from session_cleanup.models import CleanupRun, Hold, JobRun, Session, UndoRecord, UndoSet
 from session_cleanup.policies import Aged, Delete, Policy, registry
 from session_cleanup.policies.validation import problems
 from tests import readme
@@ -186,6 +186,7 @@ def run_as_cleanup(*without):
 
 # Rows that go by themselves are locked only where somebody else has locked one of them.
 NEEDED_BESIDE_OTHERS = {("UPDATE", "session_cleanup_sessiondecline"), ("UPDATE", "testapp_ticket")}
+NEEDED_BESIDE_OTHERS |= {("UPDATE", f"session_cleanup_undo{table}") for table in ("set", "record")}
 
 
 @pytest.mark.postgres
@@ -197,6 +198,8 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
     Ticket.objects.create(code="a", day=old.date())
     AfterHoursFactory(ended_at=old, is_active=False)
     JobRun.objects.create(run=CleanupRun.objects.create(host="h", pid=1, started_at=old), job="x")
+    UndoSet.objects.create(run_id=1, job="x", model="a.B", kind="deleted", columns=[], expires_at=old)
+    UndoRecord.objects.create(set_id=1, expires_at=old, data="")
     try:
         with connection.cursor() as cursor:
             cursor.execute("CREATE ROLE cleanup")
