@@ -1,4 +1,5 @@
 from session_cleanup.models.history import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models.packing import PackingDictionary
 from session_cleanup.models.sessions import (
     DeviceFingerprint,
     Session,
@@ -14,6 +15,7 @@ __all__ = [
     "DeviceFingerprint",
     "Hold",
     "JobRun",
+    "PackingDictionary",
     "Session",
     "SessionDecline",
     "SessionMember",

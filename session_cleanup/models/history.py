@@ -155,6 +155,7 @@ class JobRun(models.Model):
     changed = models.PositiveBigIntegerField(_("changed"), default=0)
     related = models.JSONField(_("related rows"), default=dict)
     skipped = models.JSONField(_("skipped"), default=dict)
+    figures = models.JSONField(_("figures"), default=dict)  # what else its action counts
     batches = models.PositiveBigIntegerField(_("batches"), default=0)
     walk = models.CharField(_("walk"), max_length=10, blank=True)
     seconds = models.FloatField(_("seconds"), default=0)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
+from session_cleanup.packing.fields import PackedJSONField
 
 # A presentation that nobody gave a topic or any content: what presentations-blank deletes.
 BLANK = Q(has_blank_presentation=True, has_topic=False, has_user_content=False)
@@ -94,7 +95,7 @@ class Session(models.Model):
     has_blank_presentation = models.BooleanField(_("has a blank presentation"), default=False)
     has_topic = models.BooleanField(_("has a topic"), default=False)
     has_user_content = models.BooleanField(_("has user content"), default=False)
-    payload = models.JSONField(_("payload"), null=True, blank=True)
+    payload = PackedJSONField(_("payload"), null=True, blank=True)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
 
     objects = SessionQuerySet.as_manager()
@@ -125,6 +126,12 @@ class Session(models.Model):
                 fields=["expires_at", "id"],
                 condition=Q(ended_at__isnull=True),
                 name="idx_sessions_open_expired",
+            ),
+            # browser-compress
+            models.Index(
+                fields=["kind", "created_at", "id"],
+                condition=Q(payload__is_packable=True),
+                name="idx_sessions_packable",
             ),
             # after-hours-ended
             models.Index(

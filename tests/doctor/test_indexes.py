@@ -1,5 +1,7 @@
 """Whether an index serves a policy is read off the database, not off the models."""
 
+import re
+
 import pytest
 from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
@@ -155,7 +157,7 @@ def test_the_models_of_others_get_their_index_from_an_app_of_yours(sql, diagnose
     migration = migration_of(finding.migration)
     [operation] = migration.operations
 
-    assert migration.dependencies == [("session_cleanup", "0001_initial")]
+    assert migration.dependencies == MigrationLoader(connection).graph.leaf_nodes("session_cleanup")
     assert isinstance(operation, migrations.RunSQL)
     assert ("CONCURRENTLY" in operation.sql) == POSTGRES
     assert getattr(migration, "atomic", True) != POSTGRES
@@ -169,7 +171,7 @@ def test_the_models_of_others_get_their_index_from_an_app_of_yours(sql, diagnose
 def test_a_model_of_yours_gets_its_index_beside_writers(diagnose, monkeypatch, tmp_path):
     monkeypatch.setattr(additions, "OUR_OWN", tmp_path)  # as if session_cleanup were the project's own
     finding = the("index-missing", diagnose(ENDED))
-    assert finding.migration.startswith("# session_cleanup/migrations/0002_")
+    assert re.match(r"# session_cleanup/migrations/\d{4}_", finding.migration)
 
     migration = migration_of(finding.migration)("0002_x", "session_cleanup")
     [operation] = migration.operations

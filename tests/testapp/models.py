@@ -2,8 +2,10 @@
 
 import uuid
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
+from session_cleanup.packing.fields import PackedJSONField
 from tests.testapp import shapes  # noqa: F401
 
 
@@ -100,3 +102,11 @@ class Truck(Vehicle):
     """Inherits from another table."""
 
     load = models.IntegerField(default=0)
+
+
+class Document(models.Model):
+    """A JSON column that may be packed, with values that JSON alone cannot say."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    body = PackedJSONField(null=True, encoder=DjangoJSONEncoder)
+    made_at = models.DateTimeField(null=True, db_index=True)
