@@ -106,6 +106,10 @@ class Conf:
     HOURS = Setting(24, whole_number(1, 168))
     # Days that a collaborative session lives on after its last activity.
     INACTIVITY_DAYS = Setting(7, whole_number(1, 3650))
+    # Days after which the payload of a browser session is compressed.
+    COMPRESS_DAYS = Setting(7, whole_number(1, 3650))
+    # What it is compressed with: "zlib", or "zstd" (Python 3.14, or the extra zstd).
+    COMPRESS_CODEC = Setting("zlib", one_of("zlib", "zstd"))
     # Days a decline is kept, counted from its last date.
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.

@@ -9,6 +9,7 @@ from session_cleanup.exceptions import ConfigurationError
 NUMBERS = {
     "HOURS": (24, 1, 168),
     "INACTIVITY_DAYS": (7, 1, 3650),
+    "COMPRESS_DAYS": (7, 1, 3650),
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
     "HISTORY_DAYS": (90, 1, 3650),
@@ -28,7 +29,14 @@ NUMBERS = {
     "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
+OTHERS = {
+    "ENABLED": True,
+    "PRESETS": [],
+    "SCHEDULES": {},
+    "WALK": "auto",
+    "KEEP_DAYS": {},
+    "COMPRESS_CODEC": "zlib",
+}
 
 
 def test_every_setting_is_looked_at_here():

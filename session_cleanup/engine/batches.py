@@ -36,12 +36,14 @@ from session_cleanup.engine.footprint import (
     reads_one_table,
 )
 from session_cleanup.engine.leases import Lease
+from session_cleanup.engine.rewriting import Rewriting
 from session_cleanup.engine.sql import Sql, composed, selecting, together
 from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
 from session_cleanup.models import Claim, Hold, JobRun
 from session_cleanup.policies.actions import Delete, Effect, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.rewrites import Rewrite
 
 logger = logging.getLogger(__name__)
 Cursor = Mapping[str, Any]  # where a job stands, as the history keeps it
@@ -55,6 +57,7 @@ class Totals:
     related: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     batches: int = 0
+    figures: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -75,6 +78,10 @@ class Batches:
     failures: int = 0  # how many of them failed
     undone: bool = False  # whether a crash of the server took back what had committed
     walk: str = KeysetWalk.name
+
+    def take(self, keys: list[Any]) -> list[Any]:
+        """Do what can be done before anything is locked; returns those of `keys` that one batch can take."""
+        return self.rewriting.take(keys) if self.rewrites else keys
 
     def run(
         self, keys: list[Any], cursor: Cursor | None, *, wait_ms: int | None = None
@@ -176,6 +183,14 @@ class Batches:
     def deletion(self) -> Deletion:
         return Deletion(self.policy.get_model(), self.claims)
 
+    @property
+    def rewrites(self) -> bool:
+        return isinstance(self.policy.action, Rewrite)
+
+    @cached_property
+    def rewriting(self) -> Rewriting:
+        return Rewriting(self.policy, self.claims)
+
     @cached_property
     def account(self) -> Account:
         return Account(self.record)
@@ -191,7 +206,9 @@ class Batches:
             saved = self.record
             skipped = Counter(saved.skipped) - self.left_alone
             self.undone = self.undone or saved.batches < self.totals.batches
-            self.totals = Totals(saved.changed, Counter(saved.related), skipped, saved.batches)
+            self.totals = Totals(
+                saved.changed, Counter(saved.related), skipped, saved.batches, Counter(saved.figures)
+            )
         self.unsure = False
 
     def skip(self, reason: str, count: int = 1) -> None:
@@ -237,7 +254,7 @@ class Batches:
         """Act on rows that are locked and due; returns those that were left out."""
         deleted = Deleted(Effect(0))
         if due:
-            rows = self._rows(due)
+            rows = self._rows([key for key in due if not self.rewrites or key in self.rewriting.forms])
             claims: list[Claim] = []
             if self.remembered:
                 found = footprint(self.policy, rows, self.claims)
@@ -245,6 +262,8 @@ class Batches:
             if isinstance(self.policy.action, Delete):
                 deleted = self.deletion.delete(due)
                 self.transactions += self.deletion.nests
+            elif self.rewrites:
+                deleted = self.rewriting.write(due)
             else:
                 deleted = Deleted(self.policy.action.apply(rows, self.claims))
             Claim.objects.using(self.claims.using).bulk_create(claims, ignore_conflicts=True)
@@ -257,13 +276,14 @@ class Batches:
             self.totals.related + Counter(effect.related),
             self.totals.skipped + (skipped or Counter()),
             self.totals.batches + 1,
+            self.totals.figures + Counter(effect.figures),
         )
 
     @cached_property
     def _at_once(self) -> bool:
         """Whether one statement can find, judge and act, and nobody has to know on which rows."""
         action = self.policy.action
-        if self.remembered or not self._reads_one_table:
+        if self.remembered or self.rewrites or not self._reads_one_table:
             return False
         if isinstance(action, Delete):
             return self.deletion.alone or self.deletion.at_once
@@ -290,7 +310,10 @@ class Batches:
 
     @cached_property
     def _matching(self) -> QuerySet[Any]:
-        return self.policy.matching(self.claims)
+        policy = self.policy
+        if isinstance(policy.action, Rewrite):  # its question was answered when the document was read
+            policy = replace(policy, action=Update(policy.action.values))
+        return policy.matching(self.claims)
 
     @cached_property
     def _reads_one_table(self) -> bool:
@@ -324,6 +347,7 @@ class Batches:
             related=dict(totals.related),
             skipped=dict(totals.skipped + self.left_alone),
             batches=totals.batches,
+            figures=dict(totals.figures),
             seconds=time.monotonic() - self.started,
             walk=self.walk,
             **({"cursor": cursor} if cursor else {}),

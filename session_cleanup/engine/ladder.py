@@ -81,6 +81,9 @@ class Ladder:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]
             try:
+                if taken := self.batches.take(keys):
+                    parts.extendleft([rest] if (rest := keys[len(taken) :]) else [])
+                    keys = taken
                 due, locked = self._run(keys, None if parts else cursor)
             except Refused as refused:
                 if len(keys) == 1:
@@ -113,7 +116,8 @@ class Ladder:
 
     def act_on_slice(self, part: Slice, cursor: Cursor) -> Outcome:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
-        if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
+        too_many = part.rows > self.pace.most_rows(self.batches.totals.changed)
+        if too_many or self.pace.heap.now < 1 or self.batches.rewrites:
             return Outcome.BY_KEYS
         self._watch()
         patience = self._patience_ms
@@ -256,6 +260,7 @@ class Ladder:
             key = waiting.popleft()
             left_ms = int((deadline - time.monotonic()) * 1000)
             try:
+                self.batches.take([key])
                 due, _ = self.batches.run([key], None, wait_ms=max(min(left_ms, longest), 1))
             except Refused as refused:
                 self.batches.skip(refused.skip)

@@ -13,7 +13,7 @@ from session_cleanup.engine.footprint import to_remember
 from session_cleanup.engine.report import JobReport, RunRequest, sentence
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
-from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun, PackingDictionary
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.fit import strangers
@@ -36,15 +36,15 @@ class Plan:
     finished_at: datetime | None = None
 
     @classmethod
-    def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
+    def make(cls, request: RunRequest, now: datetime | None, policies: Sequence[Policy] = ()) -> "Plan":
         refuse_errors()
-        policies = with_age(registry.select(request.jobs, request.group), request.age)
+        policies = with_age(policies or registry.select(request.jobs, request.group), request.age)
         aliases = homes(policies, request.database)
         history = router.db_for_write(CleanupRun)
         check_tables(history, [CleanupRun, JobRun])
         for using in set(aliases.values()):
             here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
-            check_tables(using, [CleanupLease, Hold, Claim, *here])
+            check_tables(using, [CleanupLease, Hold, Claim, PackingDictionary, *here])
         now = now or database_clock(aliases[policies[0].name])
         shared = {using: Claims(using, now) for using in aliases.values()}
         return cls(

@@ -9,12 +9,14 @@ from django.db.models import Count
 
 from session_cleanup.engine import cascades
 from session_cleanup.engine.footprint import Footprint, claim_in_preview, footprint, judged
+from session_cleanup.engine.foresight import foresee
 from session_cleanup.engine.report import JobReport, ListedRow
 from session_cleanup.engine.walks import expected
 from session_cleanup.models import Hold
 from session_cleanup.policies.actions import Delete
 from session_cleanup.policies.claims import Claims, concrete
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.rewrites import Rewrite
 
 
 def preview(
@@ -27,6 +29,8 @@ def preview(
     due = rows.filter(verdict="")
     report.skipped = {verdict: count for verdict, count in counts.items() if verdict}
     report.due = counts.get("", 0)
+    if report.due and isinstance(policy.action, Rewrite):
+        due = foresee(policy, claims, due, report)
     if report.due:
         found = footprint(policy, due, claims)
         if cascades.is_cyclic(due.model):

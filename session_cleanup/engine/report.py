@@ -104,6 +104,8 @@ class JobReport:
     changed: int = 0
     related: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)  # what else its action counts, such as bytes
+    estimated: bool = False  # whether these are, from a sample
     inexact: list[str] = field(default_factory=list)  # why a preview may differ; empty: it does not
     batches: int = 0
     seconds: float = 0.0

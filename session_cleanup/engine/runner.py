@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -45,17 +45,18 @@ Observer = Callable[[str, int, float | None], None]
 def run(
     request: RunRequest,
     *,
+    policies: Sequence[Policy] = (),
     now: datetime | None = None,
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RunReport:
-    """Run, or preview, the jobs that `request` names.
+    """Run, or preview, the jobs that `request` names, or `policies` of no registry.
 
     `now` is the run clock, aware (None: the database's clock). `stopped` is asked between batches.
     Raises ConfigurationError when something was refused and DatabaseUnavailable when a database does not
     answer at the start; nothing was touched then. Everything later is in the report.
     """
-    plan = Plan.make(request, now)
+    plan = Plan.make(request, now, policies)
     before = _before(plan, request)
     if request.dry_run:
         _preview_all(plan, request)
@@ -219,6 +220,7 @@ class _Run:
             report.changed = batches.totals.changed
             report.related = dict(batches.totals.related)
             report.skipped = dict(batches.skipped)
+            report.figures = dict(batches.totals.figures)
             report.batches = batches.totals.batches
             report.walk = batches.walk
             report.waited = dict(pace.waited)

@@ -3,12 +3,14 @@
 from session_cleanup.policies.actions import RUN_CLOCK, Close, Deactivate, Delete, Update
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.registry import register
+from session_cleanup.policies.rewrites import Compress
 from session_cleanup.policies.selections import Aged, Orphaned
 
 __all__ = [
     "RUN_CLOCK",
     "Aged",
     "Close",
+    "Compress",
     "Deactivate",
     "Delete",
     "Orphaned",

@@ -26,10 +26,12 @@ RUN_CLOCK = RunClock()
 
 @dataclass(frozen=True)
 class Effect:
-    """How many rows a batch changed: of the policy's own model, and of related models by label."""
+    """How many rows a batch changed: of the policy's own model, and of related models by label; and what
+    else its action counts, such as bytes."""
 
     changed: int
     related: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Action:
     verb: ClassVar[str]  # past participle, as in "sessions deleted"
     # Whether a row that refers to a locked row may be inserted while the batch is under way.
     lets_children_in: ClassVar[bool] = True
+
+    def condition(self) -> Q:
+        """What must be so of a row, beside what its policy says, and is not when it is done to it."""
+        return Q()
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         """Do it to `rows`: a few, named by key, locked and known to be due."""

@@ -20,15 +20,18 @@ from django.db.models import (
 from django.db.models.sql import Query
 
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.models import Claim, CleanupLease
+from session_cleanup.models import Claim, CleanupLease, PackingDictionary
 from session_cleanup.models.history import has_text_key, plain
+from session_cleanup.packing.codecs import missing
+from session_cleanup.packing.fields import PackedJSONField
 from session_cleanup.policies.actions import Delete, RunClock, Update, Values, is_constant, related_by
 from session_cleanup.policies.claims import Claims, concrete
-from session_cleanup.policies.conditions import column, falsifies, foreign_reads
+from session_cleanup.policies.conditions import column, falsifies, foreign_reads, json_read, paths
 from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.presets import LIBRARIES
 from session_cleanup.policies.registry import did_you_mean
+from session_cleanup.policies.rewrites import Compress, Rewrite
 from session_cleanup.policies.selections import Aged, Orphaned
 
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -63,6 +66,22 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
         )
     if not served_by_index(policy, model):
         yield _no_index(policy, model)
+    yield from _packing(policy, model)
+
+
+def _packing(policy: Policy, model: type[Model]) -> Iterator[Problem]:
+    who = f"Policy {policy.name!r}"
+    if isinstance(policy.action, Compress) and (why := missing(policy.action.codec)):
+        yield Problem("E016", f"{who} cannot pack anything here: {why}", "Or take the codec 'zlib'.")
+    for path in dict.fromkeys(paths(policy.where)):
+        field = path and json_read(path, model)
+        if isinstance(field, PackedJSONField):
+            yield Problem(
+                "W006",
+                f"{who}: its condition {path!r} looks into {field.model._meta.label}.{field.name}, whose "
+                "rows may be packed; in those it finds nothing.",
+                "Keep what decides in a column of its own.",
+            )
 
 
 def _no_index(policy: Policy, model: type[Model]) -> Problem:
@@ -94,7 +113,7 @@ def _shape(policy: Policy) -> Iterator[Problem]:
             'Write "app.Model".',
         )
         return
-    if model in (CleanupLease, Claim):
+    if model in (CleanupLease, Claim, PackingDictionary):
         yield Problem(
             "E008",
             f"{who}: {policy.model} is what the run itself works with.",
@@ -193,6 +212,8 @@ def _fields(policy: Policy) -> Iterator[Problem]:
         str(policy.matching(claims).values("pk", *policy.columns).query.where)
         if isinstance(policy.action, Update):
             _check_values(policy.action.values, model)
+            if isinstance(policy.action, Rewrite):
+                _check_packing(policy.action.column, model)
             targets = []
             for name, values in policy.action.related.items():
                 targets.append(related_by(model, name).related_model)
@@ -205,6 +226,15 @@ def _fields(policy: Policy) -> Iterator[Problem]:
         yield Problem("E010", f"{who} does not fit {policy.model}: {error}", "Correct the field or relation.")
     except ConfigurationError as error:
         yield Problem("E010", f"{who}: {error}", "Correct the field or relation.")
+
+
+def _check_packing(name: str, model: type[Model]) -> None:
+    field = column(name, model)
+    if not isinstance(field, PackedJSONField):
+        raise ConfigurationError(
+            f"{model._meta.label}.{name} is a {type(field).__name__}, which cannot read packed documents; "
+            "make it a PackedJSONField"
+        )
 
 
 def _check_values(values: Values, model: type[Model]) -> None:

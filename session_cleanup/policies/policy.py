@@ -123,7 +123,7 @@ class Policy:
             rows = rows.filter(Exists(met))
         else:
             rows = rows.filter(self.where)
-        return self.select.narrow(rows, claims, claims.now)
+        return self.select.narrow(rows.filter(self.action.condition()), claims, claims.now)
 
 
 def cron_problem(expression: str) -> str | None:

@@ -106,6 +106,10 @@ def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
         yield f"  {noun} {job.verb}: {job.changed}"
     for label, count in sorted(job.related.items()):
         yield f"  Related {_noun(label)}: {count}"
+    if "bytes_before" in job.figures:
+        before, after = job.figures["bytes_before"], job.figures["bytes_after"]
+        estimated = " (estimated from a sample)" if job.estimated else ""
+        yield f"  Bytes saved: {before - after:,} of {before:,}{estimated}"
     for reason, count in sorted(job.skipped.items()):
         if count:
             yield f"  Skipped ({reason}): {count}"

@@ -19,6 +19,7 @@ def test_a_real_run_as_json(some_due):
     common = {"database": "default", "group": "daily", "end_state": "drained", "due": None}
     ending = {
         "skipped": {"locked": 0, "protected": 0, "held": 0},
+        "figures": {},
         "exact": True,
         "batches": 1,
         "waited": {},
