@@ -110,6 +110,12 @@ class Conf:
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.
     ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="to keep them for ever"))
+    # Days a browser session is kept, from its creation.
+    EXPIRY_DAYS = Setting(30, whole_number(1, 365))
+    # Days after which the payload of a browser session is compressed.
+    COMPRESS_DAYS = Setting(7, whole_number(1, 3650))
+    # Whose key the holder of a browser session is: "crm.Lead", or "crm.Lead.number" for a field of its own.
+    HOLDER_MODEL = Setting[str | None](None, lambda value: None)
     # Days that rows of libraries are kept, by preset or by job: {"axes": 60, "tasks-db-failed": 90}.
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.

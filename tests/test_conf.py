@@ -11,6 +11,8 @@ NUMBERS = {
     "INACTIVITY_DAYS": (7, 1, 3650),
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
+    "EXPIRY_DAYS": (30, 1, 365),
+    "COMPRESS_DAYS": (7, 1, 3650),
     "HISTORY_DAYS": (90, 1, 3650),
     "BATCH_MS": (25, 1, 10_000),
     "BATCH_SIZE": (None, 1, 10_000),
@@ -29,6 +31,7 @@ NUMBERS = {
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
 OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
+OTHERS["HOLDER_MODEL"] = None
 
 
 def test_every_setting_is_looked_at_here():

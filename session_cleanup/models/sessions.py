@@ -95,6 +95,12 @@ class Session(models.Model):
     has_topic = models.BooleanField(_("has a topic"), default=False)
     has_user_content = models.BooleanField(_("has user content"), default=False)
     payload = models.JSONField(_("payload"), null=True, blank=True)
+    payload_digest = models.CharField(  # noqa: DJ001
+        _("payload digest"), max_length=64, null=True, blank=True, editable=False
+    )
+    payload_size = models.PositiveIntegerField(_("payload size"), null=True, blank=True, editable=False)
+    payload_valid = models.BooleanField(_("payload is valid"), null=True, blank=True, editable=False)
+    payload_checked_at = models.DateTimeField(_("payload checked at"), null=True, blank=True, editable=False)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
 
     objects = SessionQuerySet.as_manager()

@@ -143,6 +143,10 @@ def test_an_index_that_the_planner_does_not_take(sql, diagnose):
 # The migration.
 
 
+def leaves():
+    return MigrationLoader(None).graph.leaf_nodes("session_cleanup")
+
+
 def migration_of(text):
     names = {}
     exec(compile(text, "migration", "exec"), names)
@@ -155,7 +159,7 @@ def test_the_models_of_others_get_their_index_from_an_app_of_yours(sql, diagnose
     migration = migration_of(finding.migration)
     [operation] = migration.operations
 
-    assert migration.dependencies == [("session_cleanup", "0001_initial")]
+    assert migration.dependencies == leaves()
     assert isinstance(operation, migrations.RunSQL)
     assert ("CONCURRENTLY" in operation.sql) == POSTGRES
     assert getattr(migration, "atomic", True) != POSTGRES
@@ -169,9 +173,11 @@ def test_the_models_of_others_get_their_index_from_an_app_of_yours(sql, diagnose
 def test_a_model_of_yours_gets_its_index_beside_writers(diagnose, monkeypatch, tmp_path):
     monkeypatch.setattr(additions, "OUR_OWN", tmp_path)  # as if session_cleanup were the project's own
     finding = the("index-missing", diagnose(ENDED))
-    assert finding.migration.startswith("# session_cleanup/migrations/0002_")
+    [(_, last)] = leaves()
+    number = f"{int(last[:4]) + 1:04}"
+    assert finding.migration.startswith(f"# session_cleanup/migrations/{number}_")
 
-    migration = migration_of(finding.migration)("0002_x", "session_cleanup")
+    migration = migration_of(finding.migration)(f"{number}_x", "session_cleanup")
     [operation] = migration.operations
     assert type(operation).__name__ == ("AddIndexConcurrently" if POSTGRES else "AddIndex")
     state = MigrationLoader(connection).project_state()
