@@ -31,7 +31,7 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def _inexact() -> Iterator[Problem]:
     """Policies whose preview may differ from their run."""
-    policies = registry.declared()
+    policies = registry.policies_among(registry.declared())
     for policy, reasons in zip(policies, doubts(policies), strict=True):
         if reasons:
             yield Problem(

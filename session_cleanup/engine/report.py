@@ -97,7 +97,7 @@ class JobReport:
     model: str
     database: str
     group: str
-    action: str
+    action: str | None  # None: the job is no policy
     end_state: str | None = None
     cutoff: datetime | None = None
     due: int | None = None
@@ -117,6 +117,7 @@ class JobReport:
     more_rows: int = 0
     counter: str = ""  # its name in the log line of a run
     verb: str = ""
+    product: Any = None  # what it made, or in a dry run would make, beside its counts
     preset: str | None = None
 
 

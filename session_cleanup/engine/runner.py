@@ -29,12 +29,12 @@ from session_cleanup.engine.plan import Plan
 from session_cleanup.engine.pressure import Pressure
 from session_cleanup.engine.preview import list_rows, preview
 from session_cleanup.engine.report import JobReport, RunReport, RunRequest, Statistics, sentence
+from session_cleanup.engine.routines import Steps, do, preview_routine
 from session_cleanup.engine.statistics import ages, statistics
-from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import Claim, CleanupRun, JobRun
 from session_cleanup.models.history import as_stored
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.job import Job, Routine
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
@@ -93,29 +93,32 @@ def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
 
 def _before(plan: Plan, request: RunRequest) -> dict[str, Statistics] | None:
     """The figures of --stats and --verbose, taken before anything changes."""
-    for report, reasons in zip(plan.reports, doubts(plan.policies), strict=True):
-        report.inexact = reasons
+    doubted = dict(zip((policy.name for policy in plan.policies), doubts(plan.policies), strict=True))
+    for report in plan.reports:
+        report.inexact = doubted.get(report.name, [])
     if request.stats:
         return statistics(plan.policies, plan.claims)
     return ages(plan.policies, plan.claims) if request.ages else None
 
 
-def _list(plan: Plan, request: RunRequest) -> Iterator[tuple[Policy, Claims, JobReport]]:
+def _list(plan: Plan, request: RunRequest) -> Iterator[tuple[Job, JobReport]]:
     """Each job in turn, with the rows listed that are due for it by then."""
-    for policy, report in zip(plan.policies, plan.reports, strict=True):
-        claims = plan.claims[policy.name]
-        if request.list_rows is not None:
+    for job, report in zip(plan.jobs, plan.reports, strict=True):
+        if request.list_rows is not None and isinstance(job, Policy):
             try:
-                list_rows(policy, claims, request.list_rows, report)
+                list_rows(job, plan.claims[job.name], request.list_rows, report)
             except (DatabaseError, InterfaceError):  # the job itself will say what is wrong
-                logger.exception("rows could not be listed job=%s", policy.name)
-        yield policy, claims, report
+                logger.exception("rows could not be listed job=%s", job.name)
+        yield job, report
 
 
 def _preview_all(plan: Plan, request: RunRequest) -> None:
-    for policy, claims, report in _list(plan, request):
+    for job, report in _list(plan, request):
         try:
-            preview(policy, claims, plan.remembered(policy), plan.watched(policy), report)
+            if isinstance(job, Routine):
+                preview_routine(job, plan.now, report)
+            elif isinstance(job, Policy):
+                preview(job, plan.claims[job.name], plan.remembered(job), plan.watched(job), report)
         except Exception as error:
             _fail(report, error)
 
@@ -150,22 +153,26 @@ class _Run:
             started_at=as_stored(plan.now),
         )
         plan.run_id = record.pk
-        for policy, report in zip(plan.policies, plan.reports, strict=True):
-            self._job(policy, report, record.pk)
+        for job, report in zip(plan.jobs, plan.reports, strict=True):
+            self._job(job, report, record.pk)
         self._finish(record)
         self._forget_claims()
 
-    def _job(self, policy: Policy, report: JobReport, run_id: int) -> None:
+    def _job(self, job: Job, report: JobReport, run_id: int) -> None:
         """Run one job; whatever happens to it is in its report and in its record."""
         started = time.monotonic()
         record = None
         for alias in {self.plan.history, report.database}:
             forget_if_lost(alias)  # by the job before
         try:
-            record = self._record(policy, report, run_id)
-            lease = Lease.take(policy.name, report.database, run_id)
+            record = self._record(job, report, run_id)
+            lease = Lease.take(job.name, report.database, run_id)
             try:
-                self._drain(policy, report, lease, record)
+                if isinstance(job, Policy):
+                    self._drain(job, report, lease, record)
+                elif isinstance(job, Routine):
+                    steps = Steps(self.plan.now, lease, record, report)
+                    do(job, steps, self._pace(job, report, steps.stay_alive))
             finally:
                 lease.release()
         except LeaseBusy as busy:
@@ -178,19 +185,19 @@ class _Run:
         if record is not None:
             self._end(record, report)
 
-    def _record(self, policy: Policy, report: JobReport, run_id: int) -> JobRun:
+    def _record(self, job: Job, report: JobReport, run_id: int) -> JobRun:
         using = self.plan.history
         record = JobRun(
             run_id=run_id,
-            job=policy.name,
+            job=job.name,
             model=report.model,
             database=report.database,
-            action=report.action,
+            action=report.action or "",
             cutoff=report.cutoff and as_stored(report.cutoff),
-            walk=KeysetWalk.name,
+            walk=report.walk or "",
             heartbeat_at=Now(),
         )
-        there = JobRun.objects.using(using).filter(run_id=run_id, job=policy.name)
+        there = JobRun.objects.using(using).filter(run_id=run_id, job=job.name)
 
         def insert() -> JobRun:
             record.save(using=using, force_insert=True)
@@ -200,15 +207,7 @@ class _Run:
 
     def _drain(self, policy: Policy, report: JobReport, lease: Lease, record: JobRun) -> None:
         batches = Batches(policy, self.plan.claims[policy.name], lease, record, self.plan.remembered(policy))
-        pace = Pace(
-            stopped=self.stopped,
-            deadline=self.deadline,
-            max_rows=self.request.max_rows,
-            max_size=self.request.batch_size or conf.BATCH_SIZE,
-            sqlite=connections[report.database].vendor == "sqlite",
-            pressure=Pressure(policy.name, report.database, policy.get_model()._meta.db_table),
-            stay_alive=batches.stay_alive,
-        )
+        pace = self._pace(policy, report, batches.stay_alive)
         try:
             progress = partial(self.observer, policy.name)
             cursor = once_more(partial(self._cursor, record), self.plan.history)
@@ -224,6 +223,17 @@ class _Run:
             report.waited = dict(pace.waited)
             for model in batches.remembered:
                 batches.claims.change(model, claimed(model, record.run_id, report.database))
+
+    def _pace(self, job: Job, report: JobReport, stay_alive: Callable[[], None]) -> Pace:
+        return Pace(
+            stopped=self.stopped,
+            deadline=self.deadline,
+            max_rows=self.request.max_rows,
+            max_size=self.request.batch_size or conf.BATCH_SIZE,
+            sqlite=connections[report.database].vendor == "sqlite",
+            pressure=Pressure(job.name, report.database, job.get_model()._meta.db_table),
+            stay_alive=stay_alive,
+        )
 
     def _cursor(self, record: JobRun) -> Any:
         """Where the last run of the job stopped; None if it drained."""

@@ -91,8 +91,12 @@ class Policy:
             yield "age_option and by_age need select=Aged(…), which has an age."
 
     @property
+    def verb(self) -> str:
+        return self.action.verb
+
+    @property
     def log_counter(self) -> str:
-        return self.counter or f"{self.name.replace('-', '_')}_{self.action.verb}"
+        return self.counter or f"{self.name.replace('-', '_')}_{self.verb}"
 
     def get_model(self) -> type[Model]:
         return apps.get_model(self.model)

@@ -11,7 +11,8 @@ from session_cleanup.conf import PREFIX, SETTINGS, conf
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from session_cleanup.policies.fit import Problem, of_policy
-from session_cleanup.policies.policy import GROUPS, Policy, cron_problem
+from session_cleanup.policies.job import Job
+from session_cleanup.policies.policy import GROUPS, cron_problem
 from session_cleanup.policies.presets import KEPT, PRESETS
 from session_cleanup.policies.registry import did_you_mean
 
@@ -35,12 +36,12 @@ def problems() -> Iterator[Problem]:
             f"{module} could not be imported ({type(error).__name__}: {error}), so no job runs.",
             "Mend that module.",
         )
-    policies = registry.declared()
-    for message in registry.naming_problems(policies):
+    jobs = registry.declared()
+    for message in registry.naming_problems(jobs):
         yield Problem("E005", message, "Job, preset and group names share one namespace.")
-    yield from _schedules(policies)
-    yield from _days(policies)
-    for policy in policies:
+    yield from _schedules(jobs)
+    yield from _days(jobs)
+    for policy in registry.policies_among(jobs):
         try:
             yield from of_policy(policy)
         except Exception as error:  # whatever a policy is made of, it must not take the checks down
@@ -74,8 +75,8 @@ def _settings() -> Iterator[Problem]:
         )
 
 
-def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
-    known = [*GROUPS, *(policy.name for policy in policies)]
+def _schedules(jobs: Iterable[Job]) -> Iterator[Problem]:
+    known = [*GROUPS, *(job.name for job in jobs)]
     for name, cron in conf.SCHEDULES.items():
         if name not in known:
             yield Problem(
@@ -88,8 +89,8 @@ def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
             yield Problem("E006", f"SESSION_CLEANUP_SCHEDULES[{name!r}]: {problem}", "Times are UTC.")
 
 
-def _days(policies: Iterable[Policy]) -> Iterator[Problem]:
-    known = [*KEPT, *(policy.name for policy in policies if policy.preset in KEPT)]
+def _days(jobs: Iterable[Job]) -> Iterator[Problem]:
+    known = [*KEPT, *(job.name for job in jobs if job.preset in KEPT)]
     for name in conf.KEEP_DAYS:
         if name not in known:
             yield Problem(

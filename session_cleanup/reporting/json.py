@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from session_cleanup.engine.report import JobReport, RunReport, Statistics
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
 
 SKIPS = ("locked", "protected", "held")
@@ -31,20 +32,22 @@ def as_dict(report: RunReport) -> dict[str, Any]:
     return found
 
 
-def jobs(policies: Sequence[Policy], schedules: Mapping[str, str]) -> list[dict[str, Any]]:
+def jobs(jobs: Sequence[Job], schedules: Mapping[str, str]) -> list[dict[str, Any]]:
     """The jobs, for --list."""
-    return [
-        {
-            "name": policy.name,
-            "group": policy.group,
-            "schedule": schedules[policy.name],
-            "action": policy.action.name,
-            "model": policy.model,
-            "preset": policy.preset,
-            "age_seconds": policy.age.total_seconds() if policy.age is not None else None,
-        }
-        for policy in policies
-    ]
+    return [_listed(job, schedules[job.name]) for job in jobs]
+
+
+def _listed(job: Job, schedule: str) -> dict[str, Any]:
+    policy = job if isinstance(job, Policy) else None
+    return {
+        "name": job.name,
+        "group": job.group,
+        "schedule": schedule,
+        "action": policy and policy.action.name,
+        "model": policy and policy.model,
+        "preset": job.preset,
+        "age_seconds": policy.age.total_seconds() if policy and policy.age is not None else None,
+    }
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -60,7 +63,7 @@ def _statistics(figures: Statistics) -> dict[str, Any]:
 def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
     return {
         "name": job.name,
-        "model": job.model,
+        "model": job.model if job.action else None,
         "database": job.database,
         "group": job.group,
         "action": job.action,

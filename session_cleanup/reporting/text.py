@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 
 from session_cleanup.engine.report import JobReport, RunReport, Statistics
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
 from session_cleanup.reporting.json import iso
 
@@ -42,12 +43,14 @@ def render_statistics(report: RunReport) -> str:
     return "\n".join([*lines, *_statistics(stats), RULE]) + "\n"
 
 
-def render_list(jobs: Sequence[Policy], schedules: dict[str, str]) -> str:
+def render_list(jobs: Sequence[Job], schedules: dict[str, str]) -> str:
     """The jobs with what they do and when, for --list."""
     rows = [("JOB", "GROUP", "SCHEDULE (UTC)", "ACTION", "MODEL", "AGE")]
     for job in jobs:
-        age = "" if not job.age else _age(job.age)
-        rows.append((job.name, job.group, schedules[job.name], job.action.name, job.model, age))
+        does = ("", "", "")
+        if isinstance(job, Policy):
+            does = (job.action.name, job.model, _age(job.age) if job.age else "")
+        rows.append((job.name, job.group, schedules[job.name], *does))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -131,7 +131,7 @@ def test_housekeeping_alone_is_nothing_registered(declare):
 
 @pytest.mark.parametrize(
     ("second", "said"),
-    [("first", "Two policies are named 'first'"), ("hourly", "'hourly', which is a group")],
+    [("first", "Two jobs are named 'first'"), ("hourly", "'hourly', which is a group")],
 )
 def test_a_name_that_means_two_things_is_refused(declare, second, said):
     declare(policy("first"), policy(second))
@@ -145,7 +145,7 @@ def test_a_name_of_a_shipped_job_is_taken_only_while_its_preset_is_on(declare, s
     assert "collaborative-expired" in names(registry.jobs())
 
     settings.SESSION_CLEANUP_PRESETS = ["collaborative"]
-    with pytest.raises(ConfigurationError, match="Two policies are named 'collaborative-expired'"):
+    with pytest.raises(ConfigurationError, match="Two jobs are named 'collaborative-expired'"):
         registry.jobs()
 
 
