@@ -120,6 +120,30 @@ class Conf:
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
+    # Days a monthly report is kept.
+    REPORT_DAYS = Setting(90, whole_number(1, 3650))
+
+    # A report recommends something when …
+    # fewer percent of the holders than this have an active session,
+    RECOMMEND_UTILISATION_PERCENT = Setting(50, whole_number(0, 100))
+    # fewer percent of the sessions are valid and not expired,
+    RECOMMEND_HEALTH_PERCENT = Setting(70, whole_number(0, 100))
+    # fewer percent of the active sessions were used in the last 7 days,
+    RECOMMEND_USED_PERCENT = Setting(30, whole_number(0, 100))
+    # all active sessions of more holders than this expire within 7 days,
+    RECOMMEND_EXPIRING_HOLDERS = Setting(10, whole_number(0, 10**9))
+    # more payloads than this are old enough to be compressed and are not,
+    RECOMMEND_UNCOMPRESSED = Setting(1000, whole_number(0, 10**9))
+    # those that are compressed take more percent of their decoded size,
+    RECOMMEND_STORAGE_PERCENT = Setting(60, whole_number(1, 1000))
+    # more payloads than this are invalid,
+    RECOMMEND_INVALID = Setting(0, whole_number(0, 10**9))
+    # more sessions are due than are created in so many days, and fewer are removed than created,
+    RECOMMEND_BACKLOG_DAYS = Setting(2, whole_number(1, 365))
+    # no index leads to the rows of a policy, or nothing uses it, and there are so many sessions,
+    RECOMMEND_INDEX_SESSIONS = Setting(10_000, whole_number(0, 10**9))
+    # a day is so many times the median absolute deviation away from what is usual.
+    RECOMMEND_ANOMALY_MAD = Setting(7, whole_number(1, 1000))
 
     # Milliseconds that a batch, which is one transaction, shall take to the end of its commit. SQLite, whose
     # writers wait for the whole file by polling, takes at least 50.

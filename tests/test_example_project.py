@@ -113,6 +113,7 @@ def test_demo_data_gives_every_job_something_to_do_and_something_to_keep(manage)
     assert loaded == anew
     assert "already" in again
     idle = [job["name"] for job in preview["jobs"] if not job["due"]]
-    assert idle == ["housekeeping-history"]
+    assert idle == ["housekeeping-history", "housekeeping-reports"]
     assert [job["changed"] for job in result["jobs"]] == [job["due"] for job in preview["jobs"]]
+    del left["stats"]["housekeeping-reports"]  # no month is over yet
     assert all(kept["total"] and not kept["due"] for kept in left["stats"].values())

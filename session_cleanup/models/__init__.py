@@ -1,4 +1,5 @@
 from session_cleanup.models.history import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models.reports import SessionReport
 from session_cleanup.models.sessions import (
     DeviceFingerprint,
     Session,
@@ -18,4 +19,5 @@ __all__ = [
     "SessionDecline",
     "SessionMember",
     "SessionProfile",
+    "SessionReport",
 ]

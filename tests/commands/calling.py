@@ -14,6 +14,7 @@ JOBS = [
     "after-hours-profiles",
     "after-hours-ended",
     "housekeeping-history",
+    "housekeeping-reports",
 ]
 
 

@@ -33,7 +33,11 @@ def test_weekly_jobs_run_when_they_are_asked_for(db, declare):
         Policy(name="often", group="daily", **for_all),
     )
 
-    assert [job["name"] for job in report_of()["jobs"]] == ["often", "housekeeping-history"]
+    assert [job["name"] for job in report_of()["jobs"]] == [
+        "often",
+        "housekeeping-history",
+        "housekeeping-reports",
+    ]
     assert [job["name"] for job in report_of("--type", "weekly")["jobs"]] == ["rare"]
     assert [job["name"] for job in report_of("rare")["jobs"]] == ["rare"]
 

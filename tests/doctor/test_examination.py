@@ -149,7 +149,11 @@ def test_the_serious_comes_first(sql, diagnose):
 def test_it_looks_at_weekly_and_monthly_jobs_too(db, declare):
     declare(Policy(name="x", model="testapp.Ticket", select=Aged("day"), action=Delete(), group="monthly"))
 
-    assert [job.name for job in examine(now=NOW).jobs] == ["x", "housekeeping-history"]
+    assert [job.name for job in examine(now=NOW).jobs] == [
+        "x",
+        "housekeeping-history",
+        "housekeeping-reports",
+    ]
 
 
 def test_what_a_run_refuses_is_refused(declare, settings):

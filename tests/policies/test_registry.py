@@ -7,7 +7,9 @@ import pytest
 from session_cleanup.exceptions import ConfigurationError, PolicyError
 from session_cleanup.policies import Aged, Delete, Policy, register, registry
 from session_cleanup.policies.policy import GROUPS
-from session_cleanup.policies.presets import PRESETS, SYSTEMS
+from session_cleanup.policies.presets import HOUSEKEEPING, PRESETS, SYSTEMS
+
+ALWAYS_ON = [job.name for job in HOUSEKEEPING()]
 
 
 def policy(name, **values):
@@ -39,14 +41,14 @@ def test_presets_come_first_then_the_projects_own_then_housekeeping(declare, set
         "presentations-blank",
         "own-b",
         "own-a",
-        "housekeeping-history",
+        *ALWAYS_ON,
     ]
 
 
 def test_presets_are_off_unless_they_are_named(declare):
     declare()
 
-    assert names(registry.jobs()) == ["housekeeping-history"]
+    assert names(registry.jobs()) == ALWAYS_ON
 
 
 def test_days_are_those_of_the_job_or_else_of_its_preset_or_else_a_default(declare, settings):
@@ -66,7 +68,7 @@ def test_no_preset_is_called_like_a_group_or_one_of_its_jobs():
 
 
 def test_a_run_takes_all_but_the_weekly_and_monthly_jobs(project):
-    assert names(registry.select()) == ["hours", "days", "housekeeping-history"]
+    assert names(registry.select()) == ["hours", "days", *ALWAYS_ON]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_jobs_are_taken_by_name_in_their_own_order(project, asked, taken):
     ("group", "taken"),
     [
         ("hourly", ["hours"]),
-        ("daily", ["days", "housekeeping-history"]),
+        ("daily", ["days", *ALWAYS_ON]),
         ("weekly", ["weeks"]),
         ("monthly", ["months"]),
     ],
@@ -161,7 +163,7 @@ def test_register_takes_several(declare):
     declare()
     register(policy("a"), policy("b"))
 
-    assert names(registry.jobs()) == ["a", "b", "housekeeping-history"]
+    assert names(registry.jobs()) == ["a", "b", *ALWAYS_ON]
 
 
 @pytest.fixture
@@ -194,7 +196,7 @@ def test_a_module_named_cleanup_policies_is_found_in_every_installed_app(module)
 
     registry.autodiscover()
 
-    assert names(registry.jobs()) == ["found", "housekeeping-history"]
+    assert names(registry.jobs()) == ["found", *ALWAYS_ON]
     assert registry.failures == {}
 
 
@@ -204,7 +206,7 @@ def test_a_module_that_is_found_twice_declares_once(module):
     registry.autodiscover()
     registry.autodiscover()
 
-    assert names(registry.jobs()) == ["found", "housekeeping-history"]
+    assert names(registry.jobs()) == ["found", *ALWAYS_ON]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Our own tables grow too: the history is pruned after SESSION_CLEANUP_HISTORY_DAYS."""
+"""Our own tables grow too: the history is pruned after SESSION_CLEANUP_HISTORY_DAYS, and so on."""
 
 from datetime import timedelta
 
@@ -14,6 +14,13 @@ def policies() -> list[Policy]:
             name="housekeeping-history",
             model="session_cleanup.CleanupRun",
             select=Aged("started_at", older_than=timedelta(days=conf.HISTORY_DAYS)),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+        Policy(
+            name="housekeeping-reports",
+            model="session_cleanup.SessionReport",
+            select=Aged("created_at", older_than=timedelta(days=conf.REPORT_DAYS)),
             action=Delete(),
             cron="30 5 * * *",
         ),
