@@ -61,6 +61,7 @@ def _statistics(figures: Statistics) -> dict[str, Any]:
 
 
 def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
+    made = {} if job.product is None else {"report": job.product}
     return {
         "name": job.name,
         "model": job.model if job.action else None,
@@ -79,4 +80,5 @@ def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
         "waited": {reason: round(seconds, 3) for reason, seconds in job.waited.items()},
         "walk": job.walk,
         "error": job.error,
+        **made,
     }

@@ -9,6 +9,7 @@ from django.apps import apps
 from session_cleanup.engine.report import JobReport, RunReport, Statistics
 from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
+from session_cleanup.reporting.exports import text_lines
 from session_cleanup.reporting.json import iso
 
 RULE = "=" * 60
@@ -98,6 +99,8 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
 
 def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
     noun = _capital(_noun(job.model))
+    if job.product is not None and report.dry_run:
+        yield from (*text_lines(job.product), "")
     yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
     if report.dry_run and job.error is None:
         yield f"  {noun} that would be {job.verb}: {job.due}"
