@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import router
-from django.db.models import Count, Prefetch, Q, Subquery
+from django.db.models import Count, Prefetch, Q
 from django.utils.translation import gettext as _
 
 from session_cleanup.conf import conf
@@ -104,11 +104,10 @@ def _job(job: Job, counts: _Counts, last: dict[str, LastRun] | Fault | None) -> 
 
 
 def _last_runs(jobs: Sequence[Job], using: str) -> dict[str, LastRun]:
-    rows = JobRun.objects.using(using)
-    newest = [Subquery(rows.filter(job=job.name).order_by("-pk").values("pk")[:1]) for job in jobs]
+    rows = JobRun.objects.using(using).newest(job.name for job in jobs)
     return {
         row.job: LastRun(row.run_id, row.run.started_at, state_of(row), row.changed)
-        for row in with_died(rows).filter(pk__in=newest).select_related("run")
+        for row in with_died(rows)
     }
 
 
