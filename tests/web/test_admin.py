@@ -34,8 +34,9 @@ def url(model: Any, page: str = "changelist", *args: Any) -> str:
 
 
 @pytest.fixture
-def rows(record: Any) -> None:
+def rows(record: Any, stored: Any) -> None:
     """One row of every model."""
+    stored("2025-12", {})
     MemberFactory()
     DeclineFactory()
     FingerprintFactory()
