@@ -19,7 +19,12 @@ from session_cleanup.doctor.findings import MEANINGS, Finding
 from session_cleanup.doctor.indexes import FEW
 from session_cleanup.engine.pressure import SIGNS
 from session_cleanup.engine.report import OUTCOMES, RANGES
-from session_cleanup.management.commands import cleanup_deploy, cleanup_doctor, cleanup_sessions
+from session_cleanup.management.commands import (
+    cleanup_deploy,
+    cleanup_doctor,
+    cleanup_sessions,
+    session_report,
+)
 from session_cleanup.models import CleanupRun, JobRun
 from session_cleanup.policies import Policy, registry
 from session_cleanup.policies.policy import GROUPS
@@ -66,7 +71,7 @@ def test_every_variable_of_the_example_project():
     variables = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     said = {name for row in readme.table("setting") for name in readme.code(row[1])}
 
-    assert said == {name for name in variables if name.startswith("SESSION_CLEANUP_")}
+    assert said == variables - {"DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "LOG_LEVEL"}
     for name in variables:
         assert f"`{name}`" in readme.section("Settings"), name
 
@@ -92,6 +97,7 @@ def arguments_of(command):
         ("cleanup_sessions", cleanup_sessions.Command()),
         ("cleanup_deploy", cleanup_deploy.Command()),
         ("cleanup_doctor", cleanup_doctor.Command()),
+        ("session_report", session_report.Command()),
     ],
 )
 def test_every_argument(title, command):

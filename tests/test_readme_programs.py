@@ -10,7 +10,7 @@ from session_cleanup.conf import SETTINGS
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.exceptions import SessionCleanupError
-from session_cleanup.models import CleanupRun, Hold, JobRun, Session
+from session_cleanup.models import CleanupRun, Hold, JobRun, Session, SessionReport
 from session_cleanup.policies import Aged, Delete, Policy, registry
 from session_cleanup.policies.validation import problems
 from tests import readme
@@ -96,6 +96,17 @@ def test_holds_are_placed_as_shown():
     program("Policies", "Hold.objects")(session=session)
 
     assert not Hold.objects.exists()  # the program removes it at its end
+
+
+def test_the_service_is_used_as_shown(declare, settings, db):
+    declare(
+        Policy(name="x", model="testapp.Ticket", select=Aged("day"), action=Delete(), group="weekly"),
+    )
+    settings.SESSION_CLEANUP_PRESETS = ["browser"]
+    made = program("Reports", "service.perform")()
+
+    assert made["report"]["metrics"]["sessions"]["total"] == 0
+    assert made["status"].last_runs["x"].state == "drained"
 
 
 # SQL.
@@ -184,8 +195,14 @@ def run_as_cleanup(*without):
             cursor.execute("ROLLBACK TO SAVEPOINT before")
 
 
-# Rows that go by themselves are locked only where somebody else has locked one of them.
-NEEDED_BESIDE_OTHERS = {("UPDATE", "session_cleanup_sessiondecline"), ("UPDATE", "testapp_ticket")}
+# Rows that go by themselves are locked only where somebody else has locked one of them. Reports are made
+# once a month.
+NEEDED_AT_TIMES = {
+    ("UPDATE", "session_cleanup_sessiondecline"),
+    ("UPDATE", "testapp_ticket"),
+    ("INSERT", "session_cleanup_sessionreport"),
+    ("UPDATE", "session_cleanup_sessionreport"),
+}
 
 
 @pytest.mark.postgres
@@ -197,6 +214,7 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
     Ticket.objects.create(code="a", day=old.date())
     AfterHoursFactory(ended_at=old, is_active=False)
     JobRun.objects.create(run=CleanupRun.objects.create(host="h", pid=1, started_at=old), job="x")
+    SessionReport.objects.create(month=old.date(), created_at=old, metrics={}, recommendations=[])
     try:
         with connection.cursor() as cursor:
             cursor.execute("CREATE ROLE cleanup")
@@ -207,7 +225,7 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
         for privileges, tables in grants():
             for privilege in privileges:
                 for table in tables:
-                    if (privilege, table) in NEEDED_BESIDE_OTHERS:
+                    if (privilege, table) in NEEDED_AT_TIMES:
                         continue
                     caplog.clear()
                     failed = run_as_cleanup(privilege, table) == 1
