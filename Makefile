@@ -12,7 +12,7 @@ PYTEST := $(PY) -m pytest
 ROWS := 3000000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-sqlite test-postgres test-libraries test-faults bench lint types contract \
+.PHONY: help venv demo cleanup cleanup-dry-run cleanup-weekly cleanup-monthly test test-sqlite test-postgres test-libraries test-faults bench lint types contract \
 	migrations-check package-check clean
 
 help: ## list the targets
@@ -37,6 +37,7 @@ demo: $(VENV)/demo ## the example project: demo data, a dry run, a real run, the
 	$(DEMO) load_demo --reset
 	$(DEMO) cleanup_sessions --dry-run --verbose
 	$(DEMO) cleanup_sessions
+	$(DEMO) cleanup_sessions --type weekly
 	$(DEMO) cleanup_sessions --stats
 	@echo
 	@echo "The admin shows the same: make yourself a user, start the server, and open"
@@ -44,6 +45,19 @@ demo: $(VENV)/demo ## the example project: demo data, a dry run, a real run, the
 	@echo "  export DEBUG=true DATABASE_URL=sqlite:///$(CURDIR)/demo.sqlite3"
 	@echo "  $(MANAGE) createsuperuser"
 	@echo "  $(MANAGE) runserver"
+
+# The example project's own jobs, by the settings of example_project/.env.
+cleanup: $(VENV)/demo ## run the daily jobs of the example project
+	$(MANAGE) cleanup_sessions --type daily $(ARGS)
+
+cleanup-dry-run: $(VENV)/demo ## show what that would change
+	$(MANAGE) cleanup_sessions --type daily --dry-run --verbose $(ARGS)
+
+cleanup-weekly: $(VENV)/demo ## run its weekly jobs
+	$(MANAGE) cleanup_sessions --type weekly $(ARGS)
+
+cleanup-monthly: $(VENV)/demo ## run its monthly jobs
+	$(MANAGE) cleanup_sessions --type monthly $(ARGS)
 
 test: $(VENV)/dev ## the whole suite, on SQLite and on PostgreSQL, side by side
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-sqlite test-postgres \

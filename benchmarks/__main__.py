@@ -15,11 +15,13 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks import packed
 from benchmarks.cases import CASES, DELETE, Case
 from benchmarks.cases import Database as Vendor
 from benchmarks.databases import Database, database
 from benchmarks.measure import Plan, Record, idle, throughput, waits
-from benchmarks.processes import work
+from benchmarks.packed import PACKING
+from benchmarks.processes import Failed, work
 from benchmarks.tables import render
 
 GROWTH = "growth"
@@ -30,7 +32,7 @@ BASELINE = (0.5, 10.0)  # seconds that writers alone are watched for, at least a
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = made.add_argument
-    names = [*CASES, GROWTH]
+    names = [*CASES, GROWTH, PACKING]
     add("--rows", type=int, default=3_000_000, metavar="N", help="rows of a table (default 3,000,000)")
     add("--cases", nargs="+", choices=names, default=names, help="what to measure (default: all of it)")
     add("--tools", nargs="+", metavar="TOOL", help="only these, such as: ours raw")
@@ -62,10 +64,10 @@ class Session:
         }
         with ExitStack() as stack:
             for name in self.options.cases:
-                case = DELETE if name == GROWTH else CASES[name]
+                case = CASES.get(name, DELETE)
                 if case.database not in self.databases:
                     self.open(stack.enter_context(database(case.database)), case.database)
-                for record in self.grow(case) if name == GROWTH else self.compare(case):
+                for record in self.records_of(name, case):
                     self.records.append(record)
                     progress(told(record))
                 self.save()
@@ -75,6 +77,30 @@ class Session:
         progress(f"{vendor}: {opened.place}")
         self.facts[f"Settings ({vendor})"] = listed(opened.says())
         self.facts["Django"] = work("migrate", url=opened.base())["django"]
+
+    def records_of(self, name: str, case: Case) -> Iterator[Record]:
+        if name == PACKING:
+            return self.pack(case)
+        return self.grow(case) if name == GROWTH else self.compare(case)
+
+    def pack(self, case: Case) -> Iterator[Record]:
+        rows = max(round(self.options.rows * packed.PART), 50)
+        for repeat in range(self.options.repeats):
+            for tokens, codec in packed.KINDS:
+                url = self.databases[case.database].prepared()
+                record = Record(
+                    case=PACKING,
+                    rows=rows,
+                    measured=PACKING,
+                    tool=packed.tool(tokens, codec),
+                    repeat=repeat,
+                )
+                try:
+                    made = work("stock", tokens, codec, rows, url=url)
+                    record.notes = made | work("packing", codec, url=url, limit=self.options.limit)
+                except Failed as failure:
+                    record.failed = str(failure)
+                yield record
 
     def compare(self, case: Case) -> Iterator[Record]:
         plan = self.plan(case, max(round(self.options.rows * case.part), 1), (*case.tools,))

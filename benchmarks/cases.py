@@ -99,6 +99,25 @@ DELETE = Case(
     tools=("queryset", "subquery", "data_purger", "db_purge"),
     bar=Bar(ratio=0.95, wait_ms=40),
 )
+KEPT = "INSERT INTO session_cleanup_undorecord (set_id, expires_at, data) SELECT 0, {now}, data FROM "
+UNDO = Case(
+    name="undo",
+    title="delete 44 %, with undo",
+    model="benchmarks.Cart",
+    table="benchmarks_cart",
+    rows_of="aging",
+    share=0.44,
+    due=AGED,
+    jobs=("old-carts-kept",),
+    raw=(
+        f"WITH gone AS (DELETE FROM benchmarks_cart WHERE {AGED} RETURNING benchmarks_cart::text AS data)"
+        f" {KEPT} gone",
+    ),
+    digest=f"SELECT * FROM (SELECT {STATE} FROM benchmarks_cart) AS carts,"
+    " (SELECT count(*) FROM session_cleanup_undorecord) AS records",
+    tools=(),
+    bar=Bar(ratio=0.9, wait_ms=60),
+)
 CASCADE = Case(
     name="cascade",
     title="delete 44 % with two children a row",
@@ -119,6 +138,29 @@ CASCADE = Case(
     waited_for=("subquery",),
     children="Line",
     bar=Bar(ratio=0.95, wait_ms=60, times={"subquery": 4}),
+)
+UNDO_CASCADE = Case(
+    name="undo-cascade",
+    title="delete 44 % with two children a row, with undo",
+    model="benchmarks.Order",
+    table="benchmarks_order",
+    rows_of="aging",
+    share=0.44,
+    due=AGED,
+    jobs=("old-orders-kept",),
+    raw=(
+        "WITH gone AS (DELETE FROM benchmarks_line"
+        f" WHERE order_id IN (SELECT id FROM benchmarks_order WHERE {AGED})"
+        f" RETURNING benchmarks_line::text AS data) {KEPT} gone",
+        f"WITH gone AS (DELETE FROM benchmarks_order WHERE {AGED} RETURNING benchmarks_order::text AS data)"
+        f" {KEPT} gone",
+    ),
+    digest=f"SELECT * FROM (SELECT {STATE} FROM benchmarks_order) AS parents,"
+    " (SELECT count(*), sum(id), sum(order_id) FROM benchmarks_line) AS children,"
+    " (SELECT count(*) FROM session_cleanup_undorecord) AS records",
+    tools=(),
+    children="Line",
+    bar=Bar(ratio=0.9, wait_ms=60),
 )
 MEMBERS = Case(
     name="members",
@@ -212,5 +254,16 @@ SQLITE = Case(
 )
 CASES = {
     case.name: case
-    for case in (DEACTIVATE, DELETE, CASCADE, MEMBERS, SPARSE, CLEARSESSIONS, CLEARTOKENS, SQLITE)
+    for case in (
+        DEACTIVATE,
+        DELETE,
+        UNDO,
+        CASCADE,
+        UNDO_CASCADE,
+        MEMBERS,
+        SPARSE,
+        CLEARSESSIONS,
+        CLEARTOKENS,
+        SQLITE,
+    )
 }

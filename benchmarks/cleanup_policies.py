@@ -1,5 +1,7 @@
 """What our own run does in each case."""
 
+from datetime import timedelta
+
 from django.apps import apps
 from django.db.models import Q
 
@@ -25,6 +27,20 @@ register(
     ),
     Policy(name="old-carts", model="benchmarks.Cart", select=Aged("expires_at"), action=Delete()),
     Policy(name="old-orders", model="benchmarks.Order", select=Aged("expires_at"), action=Delete()),
+    Policy(
+        name="old-carts-kept",
+        model="benchmarks.Cart",
+        select=Aged("expires_at"),
+        action=Delete(),
+        undo=timedelta(days=30),
+    ),
+    Policy(
+        name="old-orders-kept",
+        model="benchmarks.Order",
+        select=Aged("expires_at"),
+        action=Delete(),
+        undo=timedelta(days=30),
+    ),
     Policy(
         name="expired-django-sessions",
         model="sessions.Session",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import growth, results
+from benchmarks import growth, packed, results
 from benchmarks.measure import NOBODY, Record
 
 HEAD = (
@@ -37,7 +37,11 @@ def render(records: list[Record], facts: dict[str, str]) -> str:
         lines += table(
             ("rows", "speed beside raw", "peak MB", *states), (growth_cells(each, states) for each in grown)
         )
-    bars = [*results.verdicts(records), *growth.verdicts(records)]
+    found = list(packed.rows_of(records))
+    if found:
+        lines += ["", "Compression of JSON documents; MB are millions of bytes of JSON:", ""]
+        lines += table(packed.HEAD, iter(found))
+    bars = [*results.verdicts(records), *growth.verdicts(records), *packed.verdicts(records)]
     if records:
         lines += ["", *(list(results.remarks(records)) or ["All tools did the same work."]), "", *bars]
     return "\n".join(lines) + "\n"

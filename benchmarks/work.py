@@ -19,6 +19,7 @@ from typing import Any
 import django
 
 from benchmarks.cases import CASES
+from benchmarks.packing import packing, stock
 from benchmarks.writers import TOOL
 
 CALLS = 7  # of a command or a count, of which the median is taken
@@ -119,7 +120,7 @@ def peak_mb() -> float:
 
 
 WORK: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each for each in (migrate, prepare, run, idle)
+    each.__name__: each for each in (migrate, prepare, run, idle, stock, packing)
 }
 
 

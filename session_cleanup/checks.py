@@ -6,6 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.db import connections
 
+from session_cleanup.engine.archiving import runs_receivers_twice
 from session_cleanup.engine.exactness import doubts
 from session_cleanup.policies import registry
 from session_cleanup.policies.fit import Problem
@@ -19,7 +20,7 @@ def check_configuration(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Settings, cleanup_policies modules, names, schedules and policies."""
     found = list(problems())
     if not any(problem.id.startswith("E") for problem in found):
-        found += _inexact()
+        found += [*_inexact(), *_rehearsed()]
     return [_message(problem) for problem in found]
 
 
@@ -31,7 +32,7 @@ def check_connections(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def _inexact() -> Iterator[Problem]:
     """Policies whose preview may differ from their run."""
-    policies = registry.declared()
+    policies = registry.policies_among(registry.declared())
     for policy, reasons in zip(policies, doubts(policies), strict=True):
         if reasons:
             yield Problem(
@@ -39,6 +40,12 @@ def _inexact() -> Iterator[Problem]:
                 f"The preview of policy {policy.name!r} may differ from its run: {'; '.join(reasons)}.",
                 'Its reports say "exact": false. Nothing else is wrong with it.',
             )
+
+
+def _rehearsed() -> Iterator[Problem]:
+    for policy in registry.policies_among(registry.declared()):
+        if problem := runs_receivers_twice(policy):
+            yield Problem("E024", problem, "Archive to undo records instead: Archive().")
 
 
 def _of_connection(alias: str) -> Iterator[Problem]:

@@ -26,6 +26,11 @@ def names(value: object) -> str | None:
     return None if ok else "must be a list of names"
 
 
+def keys(value: object) -> str | None:
+    ok = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+    return None if ok else "must be a list of keys"
+
+
 def schedules(value: object) -> str | None:
     ok = isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(cron, str) for name, cron in value.items()
@@ -54,6 +59,13 @@ def days(value: object) -> str | None:
     return None if ok else "must be a dict of job or preset to a whole number from 1 to 3650"
 
 
+def holder_model(value: object) -> str | None:
+    parts = value.split(".") if isinstance(value, str) else []
+    if value is None or (len(parts) in (2, 3) and all(part.isidentifier() for part in parts)):
+        return None
+    return 'must be "app.Model" or "app.Model.field", or None where any holder may exist'
+
+
 @dataclass(frozen=True)
 class whole_number:
     """A whole number from `low` to `high`, both included."""
@@ -77,6 +89,7 @@ class Setting(Generic[T]):
 
     default: T
     rule: Callable[[object], str | None]
+    secret: bool = False  # never shown
     name: str = field(default="", init=False)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -91,7 +104,8 @@ class Setting(Generic[T]):
     def problem(self, value: object) -> str | None:
         """What is wrong with `value`, as a sentence, or None."""
         rule = self.rule(value)
-        return rule and f"{self.name} is {value!r}, but {rule}. Its default is {self.default!r}."
+        shown = "not shown here" if self.secret else repr(value)
+        return rule and f"{self.name} is {shown}, but {rule}. Its default is {self.default!r}."
 
 
 class Conf:
@@ -106,14 +120,54 @@ class Conf:
     HOURS = Setting(24, whole_number(1, 168))
     # Days that a collaborative session lives on after its last activity.
     INACTIVITY_DAYS = Setting(7, whole_number(1, 3650))
+    # Days after which the payload of a browser session is compressed.
+    COMPRESS_DAYS = Setting(7, whole_number(1, 3650))
+    # What it is compressed with: "zlib", or "zstd" (Python 3.14, or the extra zstd).
+    COMPRESS_CODEC = Setting("zlib", one_of("zlib", "zstd"))
     # Days a decline is kept, counted from its last date.
     DECLINE_DAYS = Setting(7, whole_number(1, 3650))
     # Days an ended after-hours session is kept.
     ENDED_DAYS = Setting[int | None](None, whole_number(1, 3650, none="to keep them for ever"))
+    # Days a browser session is kept, from its creation.
+    EXPIRY_DAYS = Setting(30, whole_number(1, 365))
+    # Browser sessions a holder may have; more are deleted, the oldest first.
+    MAX_PER_HOLDER = Setting(10, whole_number(1, 10_000))
+    # Whose key the holder of a browser session is: "crm.Lead", or "crm.Lead.number" for a field of its own.
+    HOLDER_MODEL = Setting[str | None](None, holder_model)
     # Days that rows of libraries are kept, by preset or by job: {"axes": 60, "tasks-db-failed": 90}.
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
+    # Days that what the shipped systems delete can be taken back; 0: not at all.
+    UNDO_DAYS = Setting(30, whole_number(0, 3650))
+    # Fernet keys that encrypt secret columns of undo records: the first encrypts, all decrypt.
+    UNDO_KEYS = Setting[list[str]]([], keys, secret=True)
+    # Days that no run touches a row that was restored; 0: the next one may.
+    RESTORE_HOLD_DAYS = Setting(30, whole_number(0, 3650))
+    # Days a monthly report is kept.
+    REPORT_DAYS = Setting(90, whole_number(1, 3650))
+
+    # A report recommends something when …
+    # fewer percent of the holders than this have an active session,
+    RECOMMEND_UTILISATION_PERCENT = Setting(50, whole_number(0, 100))
+    # fewer percent of the sessions are valid and not expired,
+    RECOMMEND_HEALTH_PERCENT = Setting(70, whole_number(0, 100))
+    # fewer percent of the active sessions were used in the last 7 days,
+    RECOMMEND_USED_PERCENT = Setting(30, whole_number(0, 100))
+    # all active sessions of more holders than this expire within 7 days,
+    RECOMMEND_EXPIRING_HOLDERS = Setting(10, whole_number(0, 10**9))
+    # more payloads than this are old enough to be compressed and are not,
+    RECOMMEND_UNCOMPRESSED = Setting(1000, whole_number(0, 10**9))
+    # those that are compressed take more percent of their decoded size,
+    RECOMMEND_STORAGE_PERCENT = Setting(60, whole_number(1, 1000))
+    # more payloads than this are invalid,
+    RECOMMEND_INVALID = Setting(0, whole_number(0, 10**9))
+    # more sessions are due than are created in so many days, and fewer are removed than created,
+    RECOMMEND_BACKLOG_DAYS = Setting(2, whole_number(1, 365))
+    # no index leads to the rows of a policy, or nothing uses it, and there are so many sessions,
+    RECOMMEND_INDEX_SESSIONS = Setting(10_000, whole_number(0, 10**9))
+    # a day is so many times the median absolute deviation away from what is usual.
+    RECOMMEND_ANOMALY_MAD = Setting(7, whole_number(1, 1000))
 
     # Milliseconds that a batch, which is one transaction, shall take to the end of its commit. SQLite, whose
     # writers wait for the whole file by polling, takes at least 50.

@@ -23,3 +23,31 @@ class LeaseBusy(SessionCleanupError):
 
 class LeaseLost(SessionCleanupError):
     """Our lease ended, or another process took it over; the batch under way was rolled back."""
+
+
+class UnreadableValues(SessionCleanupError):
+    """Some values could be neither decoded nor checked. Their rows were left alone, the others done."""
+
+
+class ArchiveError(SessionCleanupError):
+    """A file of archived rows is not what was written. Its rows were not deleted."""
+
+
+class PackingError(SessionCleanupError):
+    """A packed document could not be read. It never says what is in it."""
+
+
+class CorruptPacking(PackingError):
+    """What is stored is not what was packed."""
+
+
+class UnknownDictionary(PackingError):
+    """A document was packed with a dictionary that the database does not have."""
+
+
+class DictionaryInUse(PackingError):
+    """A dictionary must stay: documents were packed with it."""
+
+
+class CodecMissing(PackingError):
+    """A document was packed with a codec that is not installed here."""

@@ -9,6 +9,7 @@ from session_cleanup.engine.report import RunReport, RunRequest
 from session_cleanup.policies import registry
 from session_cleanup.policies.policy import Policy
 from tests.factories import NOW
+from tests.reports import document, figures, ran, stored  # noqa: F401 - fixtures
 
 # They have settings of their own: make test-libraries.
 collect_ignore = [] if os.environ["DJANGO_SETTINGS_MODULE"] == "tests.libraries.settings" else ["libraries"]

@@ -43,6 +43,15 @@ class AfterHoursFactory(SessionFactory):
     kind = "after_hours"
 
 
+class BrowserFactory(SessionFactory):
+    """A browser session of a holder of its own, valid and made just now."""
+
+    kind = "browser"
+    holder_type = "lead"
+    holder = factory.Sequence(str)
+    payload = factory.Sequence(lambda number: {"cookies": [{"name": "sid", "value": str(number)}]})
+
+
 class MemberFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = models.SessionMember

@@ -66,7 +66,7 @@ def assert_all_did_the_same_work(printed, records, names):
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_every_tool_on_postgres(bench, tmp_path):
-    names = ["deactivate", "delete", "clearsessions", "cleartokens"]
+    names = ["deactivate", "delete", "undo", "undo-cascade", "clearsessions", "cleartokens"]
 
     printed, records = bench("--rows", 300, "--cases", *names, "--passes", "throughput")
 
@@ -99,7 +99,7 @@ def test_waits_and_growth_on_postgres(bench, tmp_path):
 
 def test_every_case_is_run_by_one_of_these_tests():
     assert set(CASES) == {
-        *("deactivate", "delete", "clearsessions", "cleartokens"),
+        *("deactivate", "delete", "undo", "undo-cascade", "clearsessions", "cleartokens"),
         *("cascade", "members", "sparse"),
         "sqlite",
     }

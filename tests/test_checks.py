@@ -1,6 +1,8 @@
 """System checks: each id is provoked, alone, and always with a hint."""
 
 import re
+import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,14 +16,19 @@ from session_cleanup import checks
 from session_cleanup.checks import check_configuration, check_connections
 from session_cleanup.policies import (
     Aged,
+    Archive,
     Update,
     fit,
     registry,
     validation,
 )
+from session_cleanup.policies.actions import ARCHIVE
+from session_cleanup.policies.presets import HOUSEKEEPING
 from tests.policies import test_validation
 from tests.policies.checking import found, message_of, policy
 from tests.testapp.models import Ticket
+
+KEY = "b2Zmc2V0LWtleS1mb3ItdGVzdHMtb25seS0wMDAwMDE="
 
 
 def test_nothing_is_wrong_with_the_shipped_presets():
@@ -165,12 +172,13 @@ def test_w002_a_preview_that_may_differ(declare):
 
     pre_delete.connect(receiver, sender=Ticket)
     try:
-        assert found() == ["W002", "W002"]
-        own, later = check_configuration(None)
+        own, *later = check_configuration(None)
     finally:
         pre_delete.disconnect(receiver, sender=Ticket)
     assert "'job'" in own.msg
-    assert "'housekeeping-history'" in later.msg
+    assert len(later) == len(HOUSEKEEPING())
+    assert {each.id for each in (own, *later)} == {"session_cleanup.W002"}
+    assert "'housekeeping-history'" in later[0].msg
 
 
 def test_w002_a_condition_that_reads_what_an_earlier_job_writes(declare):
@@ -186,6 +194,48 @@ def test_w002_a_condition_that_reads_what_an_earlier_job_writes(declare):
 
     assert found() == ["W002"]
     assert "testapp.Book, which the earlier job first changes" in message_of()
+
+
+def test_e024_receivers_that_would_run_twice(declare, settings):
+    def receiver(**kwargs):
+        pass
+
+    settings.STORAGES = {**settings.STORAGES, ARCHIVE: {"BACKEND": "a.storage"}}
+    archived = policy(model="testapp.Ticket", select=Aged("day"), action=Archive(to="storage"))
+    declare(archived)
+    assert found() == []
+
+    pre_delete.connect(receiver, sender=Ticket)
+    try:
+        assert "E024" in found()
+        declare(replace(archived, action=Archive()))
+        assert set(found()) == {"W002"}
+    finally:
+        pre_delete.disconnect(receiver, sender=Ticket)
+
+
+@pytest.mark.parametrize("keys", [["short"], [KEY, "not-a-key"]])
+def test_e021_a_key_that_is_none_is_not_shown(settings, keys):
+    settings.SESSION_CLEANUP_UNDO_KEYS = keys
+
+    assert found() == ["E021"]
+    assert f"Key {len(keys)} of SESSION_CLEANUP_UNDO_KEYS" in message_of()
+    assert not any(key in message_of() for key in keys)
+
+
+def test_e021_keys_without_the_package(settings, monkeypatch):
+    settings.SESSION_CLEANUP_UNDO_KEYS = [KEY.replace("Z", "Y")]
+    monkeypatch.setitem(sys.modules, "cryptography.fernet", None)
+
+    assert found() == ["E021"]
+    assert "Install session-cleanup[undo-keys]" in message_of()
+
+
+def test_e001_keys_that_are_no_list_are_not_shown(settings):
+    settings.SESSION_CLEANUP_UNDO_KEYS = KEY
+
+    assert found() == ["E001"]
+    assert KEY not in message_of()
 
 
 @pytest.fixture

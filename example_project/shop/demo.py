@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Model, Q
 from django.utils import timezone
 
-from example_project.shop.models import Cart, CartItem
+from example_project.shop import leads
+from example_project.shop.models import Cart, CartItem, Lead
 from session_cleanup.conf import conf
 from session_cleanup.models import (
     DeviceFingerprint,
@@ -40,6 +41,7 @@ def remove() -> None:
     SessionProfile.objects.filter(display_name__startswith=MARK).delete()
     Session.objects.filter(title__startswith=MARK).delete()
     Cart.objects.filter(session_key__startswith=MARK).delete()
+    Lead.objects.filter(name__startswith=MARK).delete()
     User.objects.filter(username__startswith=MARK).delete()
 
 
@@ -58,7 +60,10 @@ def load(now: datetime | None = None) -> dict[str, int]:
     carts = create(cart(number, now) for number in range(CARTS))
     create(CartItem(cart=cart, product=product) for cart in carts for product in ("tea", "cup"))
     forget(users[:GONE])
-    tables = (Session, SessionMember, SessionDecline, DeviceFingerprint, SessionProfile, Cart)
+    people = create(Lead(name=f"{MARK}{name}") for name in leads.names())
+    create(leads.sessions(people, now, MARK))
+    leads.damage(people, now)
+    tables = (Session, SessionMember, SessionDecline, DeviceFingerprint, SessionProfile, Cart, Lead)
     return {str(table._meta.verbose_name_plural): table._base_manager.count() for table in tables}
 
 

@@ -29,3 +29,12 @@ class CartItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} x {self.product}"
+
+
+class Lead(models.Model):
+    """Who may become a customer. The browser sessions of a lead name it by its key."""
+
+    name = models.CharField(max_length=100)
+
+    def __str__(self) -> str:
+        return self.name

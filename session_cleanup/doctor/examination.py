@@ -47,13 +47,13 @@ IN_TROUBLE = {
 def examine(
     jobs: Sequence[str] = (), database: str | None = None, *, now: datetime | None = None
 ) -> Diagnosis:
-    """Look at the jobs or presets that are named, else at every job, weekly and monthly ones too.
+    """Look at the policies of the jobs or presets that are named, else at every policy.
 
     Raises ConfigurationError for what a run would refuse, too.
     """
     refuse_errors()
-    everything = registry.jobs()
-    chosen = registry.select(jobs) if jobs else everything
+    everything = registry.policies_among(registry.jobs())
+    chosen = registry.policies_among(registry.select(jobs)) if jobs else everything
     examination = _Examination(
         now, dict(zip((job.name for job in everything), doubts(everything), strict=True))
     )

@@ -9,7 +9,7 @@ from session_cleanup.doctor.catalog import Index
 from session_cleanup.doctor.findings import Finding, Severity
 from session_cleanup.doctor.walking import Walking
 from session_cleanup.policies.conditions import column
-from session_cleanup.policies.indexes import fixed, served_by_index, wanted_index
+from session_cleanup.policies.indexes import fixed, goal, served_by_index, wanted_index
 
 FEW = 10_000  # rows that may as well be read all
 WHY = "Without one, each run reads and sorts the whole table before it finds the first row."
@@ -44,11 +44,12 @@ def of_walk(case: Case, walking: Walking, rows: int | None) -> Iterator[Finding]
 
 
 def _leading(case: Case) -> Iterator[Index]:
-    """The indexes that lead to the column of the walk, if only they held the right rows."""
-    walked = column(case.policy.select.column, case.model).column
-    first = {column(name, case.model).column for name in fixed(case.policy, case.model)} - {walked}
+    """The indexes that lead to the columns of the walk, if only they held the right rows."""
+    walked = [column(name, case.model).column for name in case.policy.select.columns]
+    first = {column(name, case.model).column for name in fixed(case.policy, case.model)} - {walked[-1]}
+    wanted = [name for name in walked if name not in first]
     for index in case.catalog.indexes(case.table):
-        if next((name for name in index.columns if name not in first), None) == walked:
+        if [name for name in index.columns if name not in first][: len(wanted)] == wanted:
             yield index
 
 
@@ -69,7 +70,7 @@ def _partial(case: Case, leading: list[Index], rows: int | None) -> Finding:
         "index-partial",
         _by_size(rows),
         case.policy.name,
-        f"What leads to {case.policy.select.column!r} in {case.table.name} holds only rows with {held}, "
+        f"What leads to {goal(case.policy)} in {case.table.name} holds only rows with {held}, "
         "which the policy does not ask for in words that the database can match.",
         WHY,
         "Give such an index the policy's own condition, or take this one beside it.",
@@ -82,7 +83,7 @@ def _not_migrated(case: Case) -> Finding:
         "index-not-migrated",
         Severity.SERIOUS,
         case.policy.name,
-        f"{case.policy.model} declares an index that leads to {case.policy.select.column!r}, but the table "
+        f"{case.policy.model} declares an index that leads to {goal(case.policy)}, but the table "
         f"{case.table.name} has none.",
         WHY,
         f"python manage.py migrate --database {case.using}. If that has nothing to do, somebody dropped the "
@@ -106,7 +107,7 @@ def _missing(case: Case, rows: int | None) -> Finding:
         "index-missing",
         _by_size(rows),
         case.policy.name,
-        f"No index of {case.table.name} leads to {case.policy.select.column!r} in the order of the walk.",
+        f"No index of {case.table.name} leads to {goal(case.policy)} in the order of the walk.",
         WHY,
         "Add this migration, and the index to the model's Meta.indexes where the model is yours.",
         _migration(case),

@@ -1,5 +1,6 @@
 """The very question that the walk of a job asks, and how its database answers it."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class Walking:
     plans: tuple[Plan, ...]
     by_index: tuple[Plan, ...]  # the plans that keep to an index
     in_time: bool
+    seconds: float  # that the step took
 
     @property
     def index(self) -> str | None:
@@ -48,7 +50,9 @@ def walk_of(case: Case) -> str:
 
 def walking(case: Case) -> Walking:
     """Take the first step of a walk in keyset order, and have what it asked explained."""
+    started = time.monotonic()
     asked, in_time = _step(KeysetWalk(case.policy, case.claims), case.using)
+    seconds = time.monotonic() - started
     plans = tuple(case.catalog.explain(sql, params, case.table) for sql, params in asked)
     return Walking(
         name=walk_of(case),
@@ -56,6 +60,7 @@ def walking(case: Case) -> Walking:
         plans=plans,
         by_index=tuple(case.catalog.explain(sql, params, case.table, by_index=True) for sql, params in asked),
         in_time=in_time,
+        seconds=seconds,
     )
 
 

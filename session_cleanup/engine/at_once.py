@@ -7,14 +7,16 @@ finds it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections
 from django.db.models import F, Lookup, Model, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
-from session_cleanup.engine.sql import Sql, deleting, updating
+from session_cleanup.engine.kept import Kept
+from session_cleanup.engine.sql import Sql, deleting, selecting, updating
 from session_cleanup.policies.actions import Effect, Update, related_by, resolved
 from session_cleanup.policies.claims import Claims
 
@@ -22,7 +24,7 @@ ROWS = "acted_on"  # the first part
 
 
 class LeadsTo(Lookup):
-    """A foreign key that leads to a row on which the part of that name has acted."""
+    """A key, or a foreign key, of a row on which the part of that name has acted."""
 
     prepare_rhs = False
 
@@ -39,6 +41,34 @@ class Part:
     rows: QuerySet[Any]
     values: Mapping[str, Any] | None  # None: delete them
     counted: bool = True
+    kept: Kept | None = None  # the undo records it makes
+
+    def written(self) -> Iterator[tuple[str, Sql]]:
+        """What it adds to the WITH, by name: rows that are changed are locked as they were before."""
+        rows, returned = self.rows, ""
+        if self.kept and self.values is None:
+            returned = f", {self.kept.row} AS data"
+        elif self.kept:
+            columns = [RawSQL(each, ()) for each in self.kept.quoted(self.kept.changed)]
+            before = rows.order_by().select_for_update(no_key=True).values_list("pk", *columns)
+            names = ", ".join(["key", *(f"b{n}" for n in range(len(columns)))])
+            yield f"{self.name}_before ({names})", selecting(before)
+            rows = QuerySet(rows.model, using=rows.db).filter(LeadsTo(F("pk"), f"{self.name}_before"))
+            after = enumerate(self.kept.quoted(self.kept.changed))
+            returned = "".join(f", {each} AS a{n}" for n, each in after)
+        sql, params = replace(self, rows=rows).as_sql()
+        yield self.name, (f"{sql} RETURNING {self.key} AS key{returned}", params)
+        if self.kept and not self.kept.by_way_of_python:
+            yield f"{self.name}_kept", self.kept.inserting(self.records)
+
+    @property
+    def records(self) -> str:
+        """The undo records of what it did."""
+        if self.values is None or self.kept is None:
+            return f"SELECT data FROM {self.name}"
+        places = range(len(self.kept.changed))
+        row = self.kept.composite(["key", *(f"b{n}" for n in places), *(f"a{n}" for n in places)])
+        return f"SELECT {row} AS data FROM {self.name}_before JOIN {self.name} USING (key)"
 
     def as_sql(self) -> Sql:
         return deleting(self.rows) if self.values is None else updating(self.rows, self.values)
@@ -56,19 +86,18 @@ class Statement:
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
         self.using = parts[0].rows.db
-        self.sql, self.params = parts[0].as_sql()
-        if len(parts) > 1:
-            written = [f"{part.name} AS ({sql} RETURNING {part.key} AS key)" for part, sql in self._written()]
-            counts = ", ".join(f"(SELECT count(*) FROM {part.name})" for part in parts)
-            keys = f"(SELECT array_agg(key) FROM {parts[0].name})"
-            self.sql = f"WITH {', '.join(written)} SELECT {keys}, {counts}"
-
-    def _written(self) -> Iterator[tuple[Part, str]]:
-        yield self.parts[0], self.sql
-        for part in self.parts[1:]:
-            sql, params = part.as_sql()
-            self.params += params
-            yield part, sql
+        self.plain = len(parts) == 1 and parts[0].kept is None
+        self.seen = [part for part in parts if part.kept and part.kept.by_way_of_python]
+        if self.plain:
+            self.sql, self.params = parts[0].as_sql()
+            return
+        written = dict(one for part in parts for one in part.written())
+        self.params = tuple(param for _, params in written.values() for param in params)
+        wanted = [f"(SELECT array_agg(key) FROM {ROWS})" if len(parts) > 1 else "NULL"]
+        wanted += [f"(SELECT count(*) FROM {part.name})" for part in parts]
+        wanted += [f"(SELECT array_agg(data) FROM ({part.records}) made)" for part in self.seen]
+        named = ", ".join(f"{name} AS ({sql})" for name, (sql, _) in written.items())
+        self.sql = f"WITH {named} SELECT {', '.join(wanted)}"
 
     def act(self, places: Mapping[Any, Any] | None = None) -> tuple[list[Any], Effect]:
         """Do it; gives the keys of the rows of the first part, if there are others, and what was done.
@@ -79,12 +108,15 @@ class Statement:
         params = [known.get(param, param) if type(param) is object else param for param in self.params]
         with connections[self.using].cursor() as cursor:
             cursor.execute(self.sql, params)
-            if len(self.parts) == 1:
+            if self.plain:
                 return [], Effect(cursor.rowcount)
             done, changed, *found = cursor.fetchone()
         related = Counter[str]()
-        for part, count in zip(self.parts[1:], found, strict=True):
+        for part, count in zip(self.parts[1:], found, strict=False):
             related[part.rows.model._meta.label] += count * part.counted
+        for part, records in zip(self.seen, found[len(self.parts) - 1 :], strict=True):
+            assert part.kept
+            part.kept.insert_composites(records)
         return done or [], Effect(changed, +related)
 
 
@@ -94,10 +126,13 @@ def can_update(action: Update, model: type[Model]) -> bool:
     return all(field.target_field.primary_key and field.model is not model for field in fields)
 
 
-def parts_of(action: Update, rows: QuerySet[Any], claims: Claims) -> list[Part]:
+def parts_of(
+    action: Update, rows: QuerySet[Any], claims: Claims, kept: Callable[[type[Model]], Kept | None]
+) -> list[Part]:
     """The parts of an update with its effects on related rows."""
     effects = action.effects(rows, claims, lambda field: Q(LeadsTo(F(field.attname), ROWS)))
-    parts = [Part(ROWS, rows, resolved(action.values, claims))]
+    parts = [Part(ROWS, rows, resolved(action.values, claims), kept=kept(rows.model))]
     for number, (children, values) in enumerate(effects):
-        parts.append(Part(f"related{number}", children, resolved(values, claims)))
+        values = resolved(values, claims)
+        parts.append(Part(f"related{number}", children, values, kept=kept(children.model)))
     return parts

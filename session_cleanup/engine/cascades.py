@@ -26,6 +26,7 @@ Rows = QuerySet[Any]
 CHUNK = 500  # keys in one IN list
 # Since Django 6.1 cascading can be left to the database; what goes is the same.
 CASCADES = (CASCADE, getattr(deletion, "DB_CASCADE", CASCADE))
+DB_SET_NULL = getattr(deletion, "DB_SET_NULL", SET_NULL)
 NOT_NULLING = (*CASCADES, PROTECT, RESTRICT, DO_NOTHING)  # all others write to a row that stays
 
 
@@ -62,7 +63,7 @@ class Edge:
         """What is written in place of the reference."""
         if self.on_delete is SET_DEFAULT:
             return self.field.get_default()
-        return None if self.on_delete is SET_NULL else _constant(self.on_delete)
+        return None if self.on_delete in (SET_NULL, DB_SET_NULL) else _constant(self.on_delete)
 
     @property
     def in_database(self) -> bool:

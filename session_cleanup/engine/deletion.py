@@ -30,23 +30,18 @@ from django.db.models.deletion import DO_NOTHING, PROTECT, RESTRICT, ProtectedEr
 from session_cleanup.engine import cascades, protection
 from session_cleanup.engine.at_once import ROWS, LeadsTo, Part
 from session_cleanup.engine.cascades import Edge
+from session_cleanup.engine.collecting import delete_and_keep
 from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.exactness import has_receivers
 from session_cleanup.engine.footprint import HELD, PROTECTED
 from session_cleanup.engine.reach import Reach, Row
+from session_cleanup.engine.refusal import LOCKED, Refused
+from session_cleanup.engine.undo import Undo
+from session_cleanup.engine.writing import Writer
 from session_cleanup.models import Hold
 from session_cleanup.models.history import has_text_key, is_textual
 from session_cleanup.policies.actions import Delete, Effect
 from session_cleanup.policies.claims import AmongKeys, Claims, concrete
-
-LOCKED = "locked"
-
-
-class Refused(Exception):
-    """This batch cannot be deleted as a whole; `skip` is what to call the row that is to blame."""
-
-    def __init__(self, skip: str) -> None:
-        self.skip = skip
 
 
 @dataclass(frozen=True)
@@ -61,9 +56,10 @@ class Deleted:
 class Deletion:
     """How rows of one model are deleted; built once a job."""
 
-    def __init__(self, model: type[Model], claims: Claims) -> None:
+    def __init__(self, model: type[Model], claims: Claims, writer: Writer | None = None) -> None:
         self.model = concrete(model)
         self.claims = claims
+        self.writer = writer or Writer()
         self.order = cascades.parents_first(self.model)
         every = [edge for at in self.order for edge in cascades.edges(at)]
         self.edges = [edge for edge in every if edge.on_delete is not DO_NOTHING]
@@ -94,12 +90,13 @@ class Deletion:
     def parts(self, rows: QuerySet[Any]) -> list[Part]:
         """The parts of that statement."""
         names = {self.model: ROWS} | {edge.child: f"below{n}" for n, edge in enumerate(self.edges)}
-        parts = [Part(ROWS, rows, None)]
+        parts = [Part(ROWS, rows, None, kept=self.writer.deleted(self.model))]
         for edge in self.edges:
             leads_there = LeadsTo(F(edge.field.attname), names[edge.parent])
             children = self.claims.reachable(edge.child).filter(leads_there)
             values = {edge.field.name: edge.replacement} if edge.nulls else None
-            parts.append(Part(names[edge.child], children, values, counted=edge.cascades))
+            kept = self.writer.unlinked(edge) if edge.nulls else self.writer.deleted(edge.child)
+            parts.append(Part(names[edge.child], children, values, counted=edge.cascades, kept=kept))
         return parts
 
     @cached_property
@@ -182,15 +179,15 @@ class Deletion:
 
     def _act(self, reach: Reach) -> Counter[str]:
         counts: Counter[str] = Counter()
-        using = self.claims.using
         for edge in reversed(self.edges):
             if self._is_leaf(edge):
-                counts[edge.child._meta.label] += reach.referring(edge)._raw_delete(using) or 0
+                counts[edge.child._meta.label] += self.writer.delete(reach.referring(edge))
         for edge in self.edges:
-            if edge.nulls and not edge.in_database:
-                reach.referring(edge).update(**{edge.field.name: edge.replacement})
+            seen = self.writer.keeps and edge.on_delete is cascades.DB_SET_NULL  # before the database does it
+            if edge.nulls and (seen or not edge.in_database):
+                self.writer.unlink(reach.referring(edge), edge)
         for at in reversed(self.order):
-            counts[at._meta.label] += reach.rows(at)._raw_delete(using) or 0
+            counts[at._meta.label] += self.writer.delete(reach.rows(at))
         return +counts
 
     def _is_leaf(self, edge: Edge) -> bool:
@@ -204,14 +201,22 @@ class Deletion:
         self._lock_below(rows)
         counts = self._cascaded_by_database(rows)
         try:
-            effect = Delete().apply(rows, self.claims)
+            effect = self._collected(rows)
             counts |= Counter(effect.related) + Counter({self.model._meta.label: effect.changed})
         except (ProtectedError, RestrictedError):
             raise Refused(PROTECTED) from None  # a row came to refer to it a moment ago
         except RecursionError:  # Django's collector descends one call a level; nothing was written yet
-            parts = [part.delete()[1] for part in cascades.leaves_first(rows, self.claims)]
-            counts |= sum((Counter(part) for part in parts), Counter[str]())
+            parts: Counter[str] = Counter()
+            for part in cascades.leaves_first(rows, self.claims):
+                effect = self._collected(part)
+                parts.update({part.model._meta.label: effect.changed, **effect.related})
+            counts |= parts
         return Effect(counts.pop(self.model._meta.label, 0), counts)
+
+    def _collected(self, rows: QuerySet[Any]) -> Effect:
+        if isinstance(self.writer, Undo):
+            return delete_and_keep(rows, self.writer, self.claims)
+        return Delete().apply(rows, self.claims)
 
     def _lock_below(self, rows: QuerySet[Any]) -> None:
         """Lock what goes along, so that nobody moves it to a row that stays while the collector reads."""

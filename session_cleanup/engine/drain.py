@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 from session_cleanup.conf import conf
-from session_cleanup.engine.batches import Batches, Cursor
+from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.connections import Alone
+from session_cleanup.engine.counts import Cursor
 from session_cleanup.engine.footprint import PROTECTED
 from session_cleanup.engine.heaps import heap_of
 from session_cleanup.engine.ladder import Ladder, Outcome
@@ -35,7 +36,7 @@ class Drain:
         ours = isinstance(cursor, dict) and cursor.get("rule") == self.rule
         self.cursor = cursor if ours else None
         self.share: float | None = None
-        self.ladder = Ladder(batches, pace, lambda: progress(batches.totals.changed, self.share))
+        self.ladder = Ladder(batches, pace, lambda: progress(batches.counts.totals.changed, self.share))
 
     def run(self) -> EndState:
         """Act on all that is due; returns why it ended."""
@@ -44,21 +45,23 @@ class Drain:
             self.ladder.sweep()
             if end is not None:
                 return end
-            if not self.batches.undone:  # else a crash of the server took back batches behind us
+            if not self.batches.counts.undone:  # else a crash of the server took back batches behind us
                 break
-            self.batches.undone = False
+            self.batches.counts.undone = False
             self.ladder.begin_again()
-        return EndState.DRAINED_WITH_SKIPS if self.batches.skipped else EndState.DRAINED
+        if self.batches.acting.inspection is not None:
+            self.batches.acting.inspection.complain()
+        return EndState.DRAINED_WITH_SKIPS if self.batches.counts.skipped else EndState.DRAINED
 
     def _passes(self) -> EndState | None:
         """Walk the table; again while a pass may have deleted what protected another row."""
         again = isinstance(self.policy.action, Delete) and frees_itself(self.policy.get_model())
         while True:
-            before = self.batches.totals.changed
+            before = self.batches.counts.totals.changed
             if end := self._pass():
                 return end
-            changed = self.batches.totals.changed > before
-            if not (again and changed and self.batches.skipped[PROTECTED]):
+            changed = self.batches.counts.totals.changed > before
+            if not (again and changed and self.batches.counts.skipped[PROTECTED]):
                 return None
             self.ladder.begin_again()
 
@@ -92,7 +95,7 @@ class Drain:
         while True:
             if end := self.pace.over():
                 return end
-            size = self.pace.next_rows(self.batches.totals.changed) or 1
+            size = self.pace.next_rows(self.batches.counts.totals.changed) or 1
             found = self.ladder.search(partial(walk.step, size))
             cursor = self._cursor(walk, walk.saved(found.end))
             if found.keys and (end := self.ladder.act(found.keys, cursor)):

@@ -10,7 +10,8 @@ from django.db.models.signals import post_delete, pre_delete
 from session_cleanup.engine import cascades, protection
 from session_cleanup.policies.actions import Delete, Update, related_by
 from session_cleanup.policies.claims import concrete
-from session_cleanup.policies.conditions import column, foreign_reads
+from session_cleanup.policies.conditions import column, disjoint, foreign_reads, paths
+from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
 
 
@@ -36,16 +37,15 @@ def _by_itself(policy: Policy) -> Iterator[str]:
         yield "its related effect leads back to its own model"
     if isinstance(policy.action, Delete):
         for asked, field in policy.select.asks(model).items():
-            if concrete(asked) in _deleted_but_for(field, model):
+            gone = _deleted_with(field, model) | (set() if policy.select.ranks else {concrete(model)})
+            if concrete(asked) in gone:
                 yield "what it deletes may leave others of its rows without their target"
 
 
-def _deleted_but_for(field: Any, model: type[Model]) -> set[type[Model]]:
+def _deleted_with(field: Any, model: type[Model]) -> set[type[Model]]:
     """The models of which rows go with a row of `model`, other than those that `field` refers with."""
-    going = {
-        edge.child for edge, _ in cascades.cascade_paths(model) if edge.cascades and edge.field is not field
-    }
-    return {concrete(model)} | going
+    paths = cascades.cascade_paths(model)
+    return {edge.child for edge, _ in paths if edge.cascades and edge.field is not field}
 
 
 def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
@@ -54,6 +54,8 @@ def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
         yield f"signal receivers run in the earlier job {other.name}"
     elif doubted and writes(other) & sees(policy):
         yield f"the preview of the earlier job {other.name} is not exact"
+    if kept := _kept_columns(other, policy):
+        yield f"it reads {', '.join(sorted(kept))}, in which the earlier job {other.name} keeps what it found"
     written = written_columns(other)
     for asked, field in policy.select.asks(policy.get_model()).items():
         if field is not None and field.name in written.get(concrete(asked), ()):
@@ -67,6 +69,17 @@ def _because_of(other: Policy, doubted: bool, policy: Policy) -> Iterator[str]:
         yield f"its condition may read what the earlier job {other.name} changes"
     for read in sorted((reads - {None}) & writes(other), key=_label):
         yield f"its condition reads {_label(read)}, which the earlier job {other.name} changes"
+
+
+def _kept_columns(other: Policy, policy: Policy) -> set[str]:
+    """The columns in which the earlier job `other`, an Invalid, keeps verdicts, and which this one reads."""
+    model = policy.get_model()
+    ours = isinstance(other.select, Invalid) and concrete(other.get_model()) is concrete(model)
+    if not ours or disjoint(other.where, policy.where, {}, model):
+        return set()
+    assert isinstance(other.select, Invalid)
+    read = {path.partition("__")[0] for path in paths(policy.where) if path}
+    return other.select.stored & (read | policy.select.reads)
 
 
 def sees(policy: Policy) -> set[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.models import (
     Case,
     CharField,
@@ -24,12 +25,15 @@ from django.db.models.deletion import PROTECT, RESTRICT
 from django.db.models.functions import Cast
 
 from session_cleanup.engine import cascades, protection
+from session_cleanup.engine.inspection import Inspection
 from session_cleanup.models import Claim, Hold
 from session_cleanup.models.history import has_text_key, key_text
 from session_cleanup.policies.actions import Delete, Update
 from session_cleanup.policies.claims import AmongKeys, Claims, Condition, concrete
 from session_cleanup.policies.conditions import disjoint, foreign_reads
+from session_cleanup.policies.looking import Invalid
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 Rows = QuerySet[Any]
 HELD = "held"
@@ -37,9 +41,17 @@ PROTECTED = "protected"
 MANY = 100_000  # due rows above which a preview would rather not hold their keys in memory
 
 
-def judged(policy: Policy, claims: Claims) -> Rows:
-    """The rows that match, each with `verdict`: "" when it is due, else why it is not."""
+def judged(policy: Policy, claims: Claims, *, part: bool = False, seconds: float | None = None) -> Rows:
+    """The rows that match, each with `verdict`: "" when it is due, else why it is not.
+
+    `part`: only some of the rows are going to be looked at, and what an Invalid looks into is left to a
+    batch. Else it is looked into now, for at most `seconds`; TimeoutError says that they were too few.
+    """
     model = policy.get_model()
+    rows = policy.matching(claims, part=ONE_BY_ONE if part else None)
+    if isinstance(policy.select, Invalid) and not part:
+        failing = Inspection(policy.select, model, claims.using).failing(rows, seconds)
+        rows = rows.filter(AmongKeys(F("pk"), failing))
     held = Q(Hold.objects.using(claims.using).on(model, claims.now))
     whens = []
     if isinstance(policy.action, Delete):
@@ -47,8 +59,8 @@ def judged(policy: Policy, claims: Claims) -> Rows:
             held |= Q(below)
         whens = [When(refuses, then=Value(PROTECTED)) for refuses in protection.protected(model, claims)]
     verdict = Case(When(held, then=Value(HELD)), *whens, default=Value(""), output_field=CharField())
-    rows: Rows = policy.matching(claims).annotate(verdict=verdict)
-    return rows
+    due: Rows = rows.annotate(verdict=verdict)
+    return due
 
 
 def guards(policy: Policy) -> tuple[bool, list[str]]:
@@ -73,6 +85,7 @@ def reads_one_table(policy: Policy, claims: Claims) -> bool:
     model = policy.get_model()
     return not (
         policy.select.asks(model)
+        or isinstance(policy.select, Invalid)
         or foreign_reads(policy.where, model)
         or claims.on(model)
         or model._base_manager.all().query.where
@@ -145,9 +158,10 @@ def claim_in_preview(
     """Make later previews of this run see these rows as changed or gone.
 
     They are claimed by their keys; very many as a condition, to save memory, but not rows that were found
-    by way of earlier claims: conditions within conditions would double with every job.
+    by way of earlier claims: conditions within conditions would double with every job. SQLite cannot even
+    parse many of them.
     """
-    by_keys = claims.made or due <= MANY
+    by_keys = claims.made or due <= MANY or connections[claims.using].vendor == "sqlite"
     for rows in found.deleted:
         if concrete(rows.model) in watched:
             claims.delete(rows.model, _claim(rows, by_keys))

@@ -17,12 +17,14 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError, connections
 
 from session_cleanup.conf import conf
-from session_cleanup.engine.batches import Batches, Cursor
+from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.connections import Alone, Trouble, trouble
-from session_cleanup.engine.deletion import Refused
+from session_cleanup.engine.counts import Cursor
 from session_cleanup.engine.pacing import FIRST_ROWS, MOST_ROWS, EndState, Pace, Size
+from session_cleanup.engine.refusal import Refused
 from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.policies.actions import Update
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -53,7 +55,7 @@ class Ladder:
     def begin_again(self) -> None:
         """Another pass looks at the same rows again."""
         self.passed_over.clear()
-        self.batches.forget_skips()
+        self.batches.counts.forget_skips()
 
     def search(self, find: Callable[[], T]) -> T:
         """What `find` gives; in trouble it is asked again."""
@@ -73,7 +75,7 @@ class Ladder:
         while parts:
             if end := self.pace.over():
                 return end
-            size = self.pace.next_rows(self.batches.totals.changed)
+            size = self.pace.next_rows(self.batches.counts.totals.changed)
             if not size:
                 return EndState.CAPPED
             keys = parts.popleft()
@@ -81,10 +83,13 @@ class Ladder:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]
             try:
+                if taken := self.batches.take(keys):
+                    parts.extendleft([rest] if (rest := keys[len(taken) :]) else [])
+                    keys = taken
                 due, locked = self._run(keys, None if parts else cursor)
             except Refused as refused:
                 if len(keys) == 1:
-                    self.batches.skip(refused.skip)
+                    self.batches.counts.skip(refused.skip)
                 else:
                     parts.extendleft(reversed(_halves(keys)))
             except (DatabaseError, InterfaceError) as error:
@@ -113,7 +118,8 @@ class Ladder:
 
     def act_on_slice(self, part: Slice, cursor: Cursor) -> Outcome:
         """Act on a slice of the heap at once, giving up early what would make other writers wait."""
-        if self.pace.heap.now < 1 or part.rows > self.pace.most_rows(self.batches.totals.changed):
+        too_many = part.rows > self.pace.most_rows(self.batches.counts.totals.changed)
+        if too_many or self.pace.heap.now < 1 or self.batches.acting.rewrites:
             return Outcome.BY_KEYS
         self._watch()
         patience = self._patience_ms
@@ -142,7 +148,7 @@ class Ladder:
 
     def act_by_keys(self, part: Slice, cursor: Cursor) -> EndState | None:
         """Act on the rows of a slice one by one, or as many at a time as goes well."""
-        rows = part.of(self.batches.policy.matching(self.batches.claims))
+        rows = part.of(self.batches.policy.matching(self.batches.claims, part=ONE_BY_ONE))
         started = time.monotonic()
         keys = self.search(lambda: list(rows.order_by("pk").values_list("pk", flat=True)))
         if len(keys) < self.pace.rows.now and time.monotonic() - started < self.pace.target:
@@ -229,19 +235,19 @@ class Ladder:
         self.pace.back_off(self.attempts)
         if kind is Trouble.LOST:
             connections[using].close()
-            self.batches.unsure = True
+            self.batches.counts.unsure = True
             if leave is None and self._children_slip_in:
                 self.to_sweep += keys  # they may be done, and then are not met again
         return [keys]
 
     def _give_up(self, keys: list[Any]) -> None:
-        self.batches.skip("locked", len(keys))
+        self.batches.counts.skip("locked", len(keys))
 
     def _pass_over(self, keys: list[Any]) -> None:
         room = max(REMEMBERED - len(self.passed_over), 0)
         self.passed_over += keys[:room]
         if len(keys) > room:
-            self.batches.skip("locked", len(keys) - room)
+            self.batches.counts.skip("locked", len(keys) - room)
 
     def wait_for_locked(self) -> EndState | None:
         deadline = time.monotonic() + conf.LOCKED_WAIT_MS / 1000
@@ -251,17 +257,18 @@ class Ladder:
         while waiting:
             if end := self.pace.over():
                 return end
-            if not self.pace.next_rows(self.batches.totals.changed):
+            if not self.pace.next_rows(self.batches.counts.totals.changed):
                 return EndState.CAPPED
             key = waiting.popleft()
             left_ms = int((deadline - time.monotonic()) * 1000)
             try:
+                self.batches.take([key])
                 due, _ = self.batches.run([key], None, wait_ms=max(min(left_ms, longest), 1))
             except Refused as refused:
-                self.batches.skip(refused.skip)
+                self.batches.counts.skip(refused.skip)
             except (DatabaseError, InterfaceError) as error:
                 if trouble(error, self.batches.claims.using) is Trouble.LOCKED:
-                    self.batches.skip("locked")
+                    self.batches.counts.skip("locked")
                 else:
                     waiting.extendleft(key for (key,) in self._in_trouble([key], error))
             else:

@@ -13,10 +13,11 @@ from session_cleanup.engine.footprint import to_remember
 from session_cleanup.engine.report import JobReport, RunRequest, sentence
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
-from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun, PackingDictionary
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.fit import strangers
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.validation import refuse_errors
 
@@ -29,31 +30,35 @@ class Plan:
 
     now: datetime
     history: str  # the alias of the history
-    policies: list[Policy]
+    jobs: list[Job]
     claims: dict[str, Claims]  # by job; jobs in one database share them
     reports: list[JobReport]
     run_id: int | None = None
     finished_at: datetime | None = None
 
     @classmethod
-    def make(cls, request: RunRequest, now: datetime | None) -> "Plan":
+    def make(cls, request: RunRequest, now: datetime | None, policies: Sequence[Policy] = ()) -> "Plan":
         refuse_errors()
-        policies = with_age(registry.select(request.jobs, request.group), request.age)
-        aliases = homes(policies, request.database)
+        jobs = with_age(policies or registry.select(request.jobs, request.group), request.age)
+        aliases = homes(jobs, request.database)
         history = router.db_for_write(CleanupRun)
         check_tables(history, [CleanupRun, JobRun])
         for using in set(aliases.values()):
-            here = [policy.get_model() for policy in policies if aliases[policy.name] == using]
-            check_tables(using, [CleanupLease, Hold, Claim, *here])
-        now = now or database_clock(aliases[policies[0].name])
+            here = [job.get_model() for job in jobs if aliases[job.name] == using]
+            check_tables(using, [CleanupLease, Hold, Claim, PackingDictionary, *here])
+        now = now or database_clock(aliases[jobs[0].name])
         shared = {using: Claims(using, now) for using in aliases.values()}
         return cls(
             now=now,
             history=history,
-            policies=policies,
+            jobs=jobs,
             claims={name: shared[using] for name, using in aliases.items()},
-            reports=[_blank_report(policy, aliases[policy.name], now, request) for policy in policies],
+            reports=[_blank_report(job, aliases[job.name], now, request) for job in jobs],
         )
+
+    @property
+    def policies(self) -> list[Policy]:
+        return registry.policies_among(self.jobs)
 
     def remembered(self, policy: Policy) -> set[Any]:
         """The models of which later jobs must know the rows that this one changed."""
@@ -68,32 +73,37 @@ class Plan:
         return [each for each in later if self.claims[each.name] is self.claims[policy.name]]
 
 
-def homes(policies: Sequence[Policy], database: str | None) -> dict[str, str]:
-    """The database of each policy by its name: `database`, or else its own. Refuses where it cannot run."""
+def homes(jobs: Sequence[Job], database: str | None) -> dict[str, str]:
+    """The database of each job by its name: `database`, or else its own. Refuses where it cannot run."""
     if database is not None and database not in connections:
         raise ConfigurationError(
             f"There is no database {database!r}.{registry.did_you_mean(database, connections)} "
             f"DATABASES has {', '.join(connections)}."
         )
-    aliases = {policy.name: database or policy.get_database() for policy in policies}
-    for policy in policies:
+    aliases = {job.name: database or job.get_database() for job in jobs}
+    for policy in registry.policies_among(jobs):
         for stranger in strangers(policy, aliases[policy.name]):
             raise ConfigurationError(f"{stranger} Leave that job or --database out.")
     return aliases
 
 
-def with_age(policies: Sequence[Policy], age: Any) -> list[Policy]:
-    """The policies, those that take the given age option with that age."""
+def with_age(jobs: Sequence[Job], age: Any) -> list[Job]:
+    """The jobs, those that take the given age option with that age."""
     if age is None:
-        return list(policies)
+        return list(jobs)
     option, older_than = age
-    if not any(policy.age_option == option for policy in policies):
-        names = ", ".join(policy.name for policy in policies)
+    takers = {
+        policy.name: policy.aged(older_than)
+        for policy in registry.policies_among(jobs)
+        if policy.age_option == option
+    }
+    if not takers:
+        names = ", ".join(job.name for job in jobs)
         raise ConfigurationError(
             f"None of the jobs of this run ({names}) takes --{option}. Leave it out, or name a job whose "
             f'policy says age_option="{option}".'
         )
-    return [policy.aged(older_than) if policy.age_option == option else policy for policy in policies]
+    return [takers.get(job.name, job) for job in jobs]
 
 
 def check_tables(using: str, models: Sequence[Any]) -> None:
@@ -136,20 +146,22 @@ def _unavailable(using: str, error: Exception) -> DatabaseUnavailable:
     )
 
 
-def _blank_report(policy: Policy, using: str, now: datetime, request: RunRequest) -> JobReport:
-    replaced = request.age is not None and policy.age_option == request.age[0]
-    return JobReport(
-        name=policy.name,
-        model=policy.get_model()._meta.label,
+def _blank_report(job: Job, using: str, now: datetime, request: RunRequest) -> JobReport:
+    report = JobReport(
+        name=job.name,
+        model=job.get_model()._meta.label,
         database=using,
-        group=policy.group,
-        action=policy.action.name,
-        cutoff=policy.select.cutoff(now),
-        walk=KeysetWalk.name,
-        age_option=policy.age_option if replaced else None,
-        age=policy.age,
-        clock=policy.clock,
-        counter=policy.log_counter,
-        verb=policy.action.verb,
-        preset=policy.preset,
+        group=job.group,
+        action=None,
+        counter=job.log_counter,
+        verb=job.verb,
+        preset=job.preset,
     )
+    if isinstance(job, Policy):
+        report.action = job.action.name
+        report.cutoff = job.select.cutoff(now)
+        report.walk = KeysetWalk.name
+        report.age, report.clock = job.age, job.clock
+        if request.age is not None and job.age_option == request.age[0]:
+            report.age_option = job.age_option
+    return report

@@ -9,12 +9,15 @@ from django.db.models import Count
 
 from session_cleanup.engine import cascades
 from session_cleanup.engine.footprint import Footprint, claim_in_preview, footprint, judged
+from session_cleanup.engine.foresight import foresee
 from session_cleanup.engine.report import JobReport, ListedRow
 from session_cleanup.engine.walks import expected
 from session_cleanup.models import Hold
 from session_cleanup.policies.actions import Delete
 from session_cleanup.policies.claims import Claims, concrete
+from session_cleanup.policies.conditions import column
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.rewrites import Rewrite
 
 
 def preview(
@@ -27,6 +30,8 @@ def preview(
     due = rows.filter(verdict="")
     report.skipped = {verdict: count for verdict, count in counts.items() if verdict}
     report.due = counts.get("", 0)
+    if report.due and isinstance(policy.action, Rewrite):
+        due = foresee(policy, claims, due, report)
     if report.due:
         found = footprint(policy, due, claims)
         if cascades.is_cyclic(due.model):
@@ -48,15 +53,15 @@ def _counts(found: Footprint) -> dict[str, int]:
 def list_rows(policy: Policy, claims: Claims, limit: int, report: JobReport) -> None:
     """List the first rows that are due, in the order in which a run would come to them."""
     due = judged(policy, claims).filter(verdict="")
-    column = policy.clock or policy.select.column
-    walked: Any = policy.get_model()._meta.get_field(policy.select.column)
-    found = due.order_by(walked.attname, "pk")[: limit + 1]
-    names = list(dict.fromkeys(["pk", column, *policy.columns]))
+    walked = [column(name, policy.get_model()).attname for name in policy.select.columns]
+    found = due.order_by(*walked, "pk")[: limit + 1]
+    clock = policy.clock or "pk"
+    names = list(dict.fromkeys(["pk", clock, *policy.columns]))
     rows = list(found.values(*names))
     report.rows = [
         ListedRow(
             row["pk"],
-            row[column] if policy.age is not None else None,
+            row[clock] if policy.age is not None else None,
             {name: row[name] for name in policy.columns},
         )
         for row in rows[:limit]

@@ -97,18 +97,21 @@ class JobReport:
     model: str
     database: str
     group: str
-    action: str
+    action: str | None  # None: the job is no policy
     end_state: str | None = None
     cutoff: datetime | None = None
     due: int | None = None
     changed: int = 0
     related: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)  # what else its action counts, such as bytes
+    estimated: bool = False  # whether these are, from a sample
     inexact: list[str] = field(default_factory=list)  # why a preview may differ; empty: it does not
     batches: int = 0
     seconds: float = 0.0
     waited: Mapping[str, float] = field(default_factory=dict)  # seconds by what was wrong with the server
     walk: str | None = None
+    undo_until: datetime | None = None  # what it did can be taken back
     error: str | None = None
     age_option: str | None = None  # the option that replaced the age, if one did
     age: timedelta | None = None
@@ -117,6 +120,7 @@ class JobReport:
     more_rows: int = 0
     counter: str = ""  # its name in the log line of a run
     verb: str = ""
+    product: Any = None  # what it made, or in a dry run would make, beside its counts
     preset: str | None = None
 
 

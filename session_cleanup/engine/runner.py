@@ -1,61 +1,45 @@
 """The one entrance: the command line, the admin and every scheduler run jobs through `run`.
 
-A job that fails does not stop the others; it is named in the report, in the history and in the exit
-status. Whatever can be refused is refused before the first change.
+Whatever can be refused is refused before the first change.
 """
 
 import logging
-import os
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections
-from django.db.models.functions import Now
+from django.db import DatabaseError, InterfaceError
 
 from session_cleanup.conf import conf
-from session_cleanup.engine.batches import Batches
-from session_cleanup.engine.connections import database_clock, forget_if_lost, once_more
-from session_cleanup.engine.drain import Drain
+from session_cleanup.engine.connections import database_clock
 from session_cleanup.engine.exactness import doubts
-from session_cleanup.engine.footprint import claimed
-from session_cleanup.engine.leases import Lease
-from session_cleanup.engine.pacing import EndState, Pace
+from session_cleanup.engine.execution import Execution, Observer, fail
+from session_cleanup.engine.pacing import EndState
 from session_cleanup.engine.plan import Plan
-from session_cleanup.engine.pressure import Pressure
 from session_cleanup.engine.preview import list_rows, preview
-from session_cleanup.engine.report import JobReport, RunReport, RunRequest, Statistics, sentence
+from session_cleanup.engine.report import JobReport, RunReport, RunRequest, Statistics
+from session_cleanup.engine.routines import preview_routine
 from session_cleanup.engine.statistics import ages, statistics
-from session_cleanup.engine.walks import KeysetWalk
-from session_cleanup.exceptions import LeaseBusy, LeaseLost
-from session_cleanup.models import Claim, CleanupRun, JobRun
-from session_cleanup.models.history import as_stored
-from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.job import Job, Routine
 from session_cleanup.policies.policy import Policy
 
 logger = logging.getLogger(__name__)
-# (job, rows changed so far, share of the way if it is known), after each batch
-Observer = Callable[[str, int, float | None], None]
 
 
 def run(
     request: RunRequest,
     *,
+    policies: Sequence[Policy] = (),
     now: datetime | None = None,
     observer: Observer | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> RunReport:
-    """Run, or preview, the jobs that `request` names.
+    """Run, or preview, the jobs that `request` names, or `policies` of no registry.
 
     `now` is the run clock, aware (None: the database's clock). `stopped` is asked between batches.
     Raises ConfigurationError when something was refused and DatabaseUnavailable when a database does not
     answer at the start; nothing was touched then. Everything later is in the report.
     """
-    plan = Plan.make(request, now)
+    plan = Plan.make(request, now, policies)
     before = _before(plan, request)
     if request.dry_run:
         _preview_all(plan, request)
@@ -65,7 +49,7 @@ def run(
             report.end_state = EndState.DISABLED
     else:
         list(_list(plan, request))  # before anything changes
-        _Run(plan, request, observer or (lambda job, changed, share: None), stopped).execute()
+        Execution(plan, request, observer or (lambda job, changed, share: None), stopped).run()
     return RunReport(
         run=plan.run_id,
         dry_run=request.dry_run,
@@ -93,196 +77,31 @@ def count(request: RunRequest, *, now: datetime | None = None) -> RunReport:
 
 def _before(plan: Plan, request: RunRequest) -> dict[str, Statistics] | None:
     """The figures of --stats and --verbose, taken before anything changes."""
-    for report, reasons in zip(plan.reports, doubts(plan.policies), strict=True):
-        report.inexact = reasons
+    doubted = dict(zip((policy.name for policy in plan.policies), doubts(plan.policies), strict=True))
+    for report in plan.reports:
+        report.inexact = doubted.get(report.name, [])
     if request.stats:
         return statistics(plan.policies, plan.claims)
     return ages(plan.policies, plan.claims) if request.ages else None
 
 
-def _list(plan: Plan, request: RunRequest) -> Iterator[tuple[Policy, Claims, JobReport]]:
+def _list(plan: Plan, request: RunRequest) -> Iterator[tuple[Job, JobReport]]:
     """Each job in turn, with the rows listed that are due for it by then."""
-    for policy, report in zip(plan.policies, plan.reports, strict=True):
-        claims = plan.claims[policy.name]
-        if request.list_rows is not None:
+    for job, report in zip(plan.jobs, plan.reports, strict=True):
+        if request.list_rows is not None and isinstance(job, Policy):
             try:
-                list_rows(policy, claims, request.list_rows, report)
+                list_rows(job, plan.claims[job.name], request.list_rows, report)
             except (DatabaseError, InterfaceError):  # the job itself will say what is wrong
-                logger.exception("rows could not be listed job=%s", policy.name)
-        yield policy, claims, report
+                logger.exception("rows could not be listed job=%s", job.name)
+        yield job, report
 
 
 def _preview_all(plan: Plan, request: RunRequest) -> None:
-    for policy, claims, report in _list(plan, request):
+    for job, report in _list(plan, request):
         try:
-            preview(policy, claims, plan.remembered(policy), plan.watched(policy), report)
+            if isinstance(job, Routine):
+                preview_routine(job, plan.now, report)
+            elif isinstance(job, Policy):
+                preview(job, plan.claims[job.name], plan.remembered(job), plan.watched(job), report)
         except Exception as error:
-            _fail(report, error)
-
-
-def _fail(report: JobReport, error: Exception) -> None:
-    logger.exception("job failed job=%s error=%s", report.name, type(error).__name__)
-    report.end_state = EndState.FAILED
-    report.error = f"{type(error).__name__}: {sentence(error)}"
-
-
-class _Run:
-    """One real run, written down in the history."""
-
-    def __init__(
-        self, plan: Plan, request: RunRequest, observer: Observer, stopped: Callable[[], bool]
-    ) -> None:
-        self.plan = plan
-        self.request = request
-        self.observer = observer
-        self.stopped = stopped
-        seconds = request.max_seconds
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-
-    def execute(self) -> None:
-        plan = self.plan
-        record = CleanupRun.objects.using(plan.history).create(
-            trigger=self.request.trigger,
-            actor=self.request.actor,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            options=self.request.options(),
-            started_at=as_stored(plan.now),
-        )
-        plan.run_id = record.pk
-        for policy, report in zip(plan.policies, plan.reports, strict=True):
-            self._job(policy, report, record.pk)
-        self._finish(record)
-        self._forget_claims()
-
-    def _job(self, policy: Policy, report: JobReport, run_id: int) -> None:
-        """Run one job; whatever happens to it is in its report and in its record."""
-        started = time.monotonic()
-        record = None
-        for alias in {self.plan.history, report.database}:
-            forget_if_lost(alias)  # by the job before
-        try:
-            record = self._record(policy, report, run_id)
-            lease = Lease.take(policy.name, report.database, run_id)
-            try:
-                self._drain(policy, report, lease, record)
-            finally:
-                lease.release()
-        except LeaseBusy as busy:
-            report.end_state, report.error = EndState.BUSY, str(busy)
-        except LeaseLost as lost:
-            report.end_state, report.error = EndState.LEASE_LOST, str(lost)
-        except Exception as error:
-            _fail(report, error)
-        report.seconds = time.monotonic() - started
-        if record is not None:
-            self._end(record, report)
-
-    def _record(self, policy: Policy, report: JobReport, run_id: int) -> JobRun:
-        using = self.plan.history
-        record = JobRun(
-            run_id=run_id,
-            job=policy.name,
-            model=report.model,
-            database=report.database,
-            action=report.action,
-            cutoff=report.cutoff and as_stored(report.cutoff),
-            walk=KeysetWalk.name,
-            heartbeat_at=Now(),
-        )
-        there = JobRun.objects.using(using).filter(run_id=run_id, job=policy.name)
-
-        def insert() -> JobRun:
-            record.save(using=using, force_insert=True)
-            return record
-
-        return once_more(insert, using, lambda: there.first() or insert())
-
-    def _drain(self, policy: Policy, report: JobReport, lease: Lease, record: JobRun) -> None:
-        batches = Batches(policy, self.plan.claims[policy.name], lease, record, self.plan.remembered(policy))
-        pace = Pace(
-            stopped=self.stopped,
-            deadline=self.deadline,
-            max_rows=self.request.max_rows,
-            max_size=self.request.batch_size or conf.BATCH_SIZE,
-            sqlite=connections[report.database].vendor == "sqlite",
-            pressure=Pressure(policy.name, report.database, policy.get_model()._meta.db_table),
-            stay_alive=batches.stay_alive,
-        )
-        try:
-            progress = partial(self.observer, policy.name)
-            cursor = once_more(partial(self._cursor, record), self.plan.history)
-            report.end_state = Drain(batches, pace, progress, cursor).run()
-        finally:
-            with suppress(DatabaseError, InterfaceError):  # what cannot be known now, the history knows
-                batches.settle()
-            report.changed = batches.totals.changed
-            report.related = dict(batches.totals.related)
-            report.skipped = dict(batches.skipped)
-            report.batches = batches.totals.batches
-            report.walk = batches.walk
-            report.waited = dict(pace.waited)
-            for model in batches.remembered:
-                batches.claims.change(model, claimed(model, record.run_id, report.database))
-
-    def _cursor(self, record: JobRun) -> Any:
-        """Where the last run of the job stopped; None if it drained."""
-        earlier = JobRun.objects.using(self.plan.history).filter(
-            job=record.job, database=record.database, pk__lt=record.pk
-        )
-        last = earlier.exclude(end_state=EndState.BUSY).order_by("-pk").values_list("end_state", "cursor")
-        end_state, cursor = last.first() or ("", None)
-        return None if end_state in (EndState.DRAINED, EndState.DRAINED_WITH_SKIPS) else cursor
-
-    def _end(self, record: JobRun, report: JobReport) -> None:
-        """Write how the job ended. Its counts stand there already: each batch has written them."""
-        try:
-            once_more(
-                lambda: (
-                    JobRun.objects.using(self.plan.history)
-                    .filter(pk=record.pk)
-                    .update(
-                        end_state=report.end_state,
-                        skipped=report.skipped,
-                        seconds=report.seconds,
-                        error=report.error or "",
-                    )
-                ),
-                self.plan.history,
-            )
-        except (DatabaseError, InterfaceError) as error:  # the report still says how the job ended
-            _fail(report, error)
-
-    def _forget_claims(self) -> None:
-        """Remove what this run wrote down, and what runs that died left behind."""
-        if not any(self.plan.remembered(policy) for policy in self.plan.policies):
-            return
-        try:
-            self._delete_claims()
-        except (DatabaseError, InterfaceError):  # the run is done; the next one removes them
-            logger.exception("claims were left behind run=%s", self.plan.run_id)
-
-    def _delete_claims(self) -> None:
-        for using in {report.database for report in self.plan.reports}:
-            claims = Claim.objects.using(using)
-            runs = set(claims.order_by().values_list("run_id", flat=True).distinct())
-            rows = CleanupRun.objects.using(self.plan.history)
-            alive = {run.pk for run in rows.filter(pk__in=runs) if run.state == CleanupRun.Status.RUNNING}
-            claims.filter(run_id__in=runs - alive | {self.plan.run_id})._raw_delete(using)
-
-    def _finish(self, record: CleanupRun) -> None:
-        plan = self.plan
-        finished = RunReport(
-            run=record.pk, dry_run=False, started_at=plan.now, finished_at=plan.now, jobs=plan.reports
-        )
-        record.status, record.exit_status = finished.status, finished.exit_status
-        try:
-            plan.finished_at = once_more(partial(database_clock, plan.history), plan.history)
-            record.finished_at = as_stored(plan.finished_at)
-            once_more(
-                lambda: record.save(update_fields=["status", "exit_status", "finished_at"]), plan.history
-            )
-        except (DatabaseError, InterfaceError):  # it will be shown as died; the report says how it ended
-            logger.exception("the end of the run could not be written run=%s", record.pk)
-        counters = " ".join(f"{report.counter}={report.changed}" for report in plan.reports)
-        logger.info("cleanup finished run=%s status=%s %s", record.pk, finished.status, counters)
+            fail(report, error)

@@ -17,6 +17,7 @@ from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
 from session_cleanup.engine.footprint import judged
 from session_cleanup.engine.report import Statistics
+from session_cleanup.exceptions import UnreadableValues
 from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.conditions import facts
@@ -84,8 +85,12 @@ def _system(jobs: Sequence[Policy], claims: Mapping[str, Claims]) -> Statistics:
 
 
 def count_due(policy: Policy, claims: Claims) -> int | None:
-    """How many rows are due for the job by itself."""
-    return count(judged(policy, claims).filter(verdict=""))
+    """How many rows are due for the job by itself; None where that takes too long, or cannot be told."""
+    try:
+        rows = judged(policy, claims, seconds=conf.STATS_TIMEOUT_MS / 1000)
+    except (TimeoutError, UnreadableValues):
+        return None
+    return count(rows.filter(verdict=""))
 
 
 def by_age(policy: Policy, claims: Claims) -> dict[str, int | None]:

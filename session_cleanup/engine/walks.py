@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, transaction
-from django.db.models import BooleanField, DateField, F, Func, Lookup, QuerySet, TextField, Value
+from django.db.models import DateField, F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from session_cleanup.conf import conf
@@ -23,35 +23,17 @@ from session_cleanup.engine.heaps import Heap, InSlice, heap_of, tid
 from session_cleanup.engine.pacing import FIRST_ROWS
 from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import AmongKeys, Claims
+from session_cleanup.policies.conditions import column, facts
 from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.positions import After, Row, UpTo
+from session_cleanup.policies.ranking import Ranked
+from session_cleanup.policies.selections import ONE_BY_ONE
 
 Position = tuple[Any, ...]
 FIRST, LAST = object(), object()
 WINDOW = 20_000  # rows looked at by one statement of a selection that scans
 DENSE = 0.03  # the share of rows that are due above which reading all of them is faster
-
-
-class Row(Func):
-    """A row value: (a, b)."""
-
-    template = "(%(expressions)s)"
-    output_field = BooleanField()  # only ever compared with another row
-
-
-class After(Lookup):
-    """Row-wise comparison, which an index on the same columns serves: (a, b) > (x, y)."""
-
-    operator = ">"
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        left, left_params = compiler.compile(self.lhs)
-        right, right_params = compiler.compile(self.rhs)
-        return f"{left} {self.operator} {right}", [*left_params, *right_params]
-
-
-class UpTo(After):
-    operator = "<="
 
 
 @dataclass(frozen=True)
@@ -65,16 +47,17 @@ class Found:
 
 
 class KeysetWalk:
-    """Walks the rows that match a policy in the order of (its column, primary key)."""
+    """Walks the rows that match a policy in the order of (its columns, primary key)."""
 
     name = "keyset"
 
     def __init__(self, policy: Policy, claims: Claims, position: Position | None = None) -> None:
         self.policy = policy
         self.claims = claims
-        meta = policy.get_model()._meta
-        column: Any = meta.get_field(policy.select.column)
-        fields = [column] if column.primary_key else [column, meta.pk]
+        model = policy.get_model()
+        fields = [column(name, model) for name in policy.select.columns]
+        if model._meta.pk not in fields:
+            fields.append(model._meta.pk)
         self.columns = [field.attname for field in fields]
         self.kinds = [plain(field) for field in fields]
         self.on_sqlite = connections[claims.using].vendor == "sqlite"
@@ -83,13 +66,13 @@ class KeysetWalk:
     def step(self, size: int) -> Found:
         """Find rows behind the position: the next `size`, or all of the next window of a selection that
         scans. Move on with `position = found.end`."""
-        rows = self._behind(self.policy.matching(self.claims))
         if self.policy.select.scans:
             end = self._window_end()
-            if end is not None:
-                rows = rows.filter(UpTo(self._row(), self._values(end)))
-            found = list(self._positions(rows))
+            rows = self.policy.matching(self.claims, part=self._stretch(end))
+            found = list(self._positions(rows.filter(self._between(self.position, end))))
             return Found([position[-1] for position in found], end, last=end is None)
+        rows = self.policy.matching(self.claims, part=ONE_BY_ONE)
+        rows = rows.filter(self._between(self.position, None))
         found = list(self._positions(rows)[:size])
         end = found[-1] if found else self.position
         return Found([position[-1] for position in found], end, last=len(found) < size)
@@ -102,16 +85,35 @@ class KeysetWalk:
         return [value if isinstance(value, int) else str(value) for value in position]
 
     def _window_end(self) -> Position | None:
-        """The position WINDOW rows further on; None when fewer are left."""
-        column = self.columns[0]
-        rows = self._behind(self.claims.candidates(self.policy.get_model()))
-        rows = rows.filter(**{f"{column}__isnull": False})
-        return next(iter(self._positions(rows)[WINDOW - 1 : WINDOW]), None)
+        """The position a window further on; None when fewer rows are left."""
+        model, select = self.policy.get_model(), self.policy.select
+        known = facts(self.policy.where, model)
+        fixed = {name: value for name, lookup, value in known if lookup == "exact" and name in self.columns}
+        there = {f"{name}__isnull": False for name in select.needed}
+        return self._further(self.claims.candidates(model).filter(**fixed, **there), self.position, WINDOW)
 
-    def _behind(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        if self.position is None:
-            return rows
-        return rows.filter(After(self._row(), self._values(self.position)))
+    def _stretch(self, end: Position | None) -> Q | None:
+        """The condition of the rows up to `end` and those behind it that decide about them; None: of all."""
+        select = self.policy.select
+        if not isinstance(select, Ranked):
+            return ONE_BY_ONE
+        ranked = self.policy.met(self.claims).filter(select.there, select.counting(self.claims.now))
+        last = None if end is None else self._further(ranked, end, select.looks)
+        return self._between(self.position, last) or None
+
+    def _further(self, rows: QuerySet[Any], position: Position | None, count: int) -> Position | None:
+        """The position `count` rows further on; None when fewer are left."""
+        behind = rows.filter(self._between(position, None))
+        return next(iter(self._positions(behind)[count - 1 : count]), None)
+
+    def _between(self, after: Position | None, up_to: Position | None) -> Q:
+        """The condition that a row lies behind one position and not behind another."""
+        found = Q()
+        if after is not None:
+            found &= Q(After(self._row(), self._values(after)))
+        if up_to is not None:
+            found &= Q(UpTo(self._row(), self._values(up_to)))
+        return found
 
     def _positions(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """The position of each row, the primary key last, in the order of the walk.
@@ -233,7 +235,7 @@ def share_due(policy: Policy, claims: Claims, heap: Heap) -> float:
             transaction.atomic(using=claims.using),
             bounded(connections[claims.using], conf.STATS_TIMEOUT_MS),
         ):
-            return heap.share(policy.matching(claims), rows)
+            return heap.share(policy.matching(claims, part=ONE_BY_ONE), rows)
     except (DatabaseError, InterfaceError) as error:
         if trouble(error, claims.using) is Trouble.TOO_SLOW:
             return 0.0

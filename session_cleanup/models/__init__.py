@@ -1,4 +1,6 @@
 from session_cleanup.models.history import Claim, CleanupLease, CleanupRun, Hold, JobRun
+from session_cleanup.models.packing import PackingDictionary
+from session_cleanup.models.reports import SessionReport
 from session_cleanup.models.sessions import (
     DeviceFingerprint,
     Session,
@@ -6,16 +8,22 @@ from session_cleanup.models.sessions import (
     SessionMember,
     SessionProfile,
 )
+from session_cleanup.models.undo import ArchiveFile, UndoRecord, UndoSet
 
 __all__ = [
+    "ArchiveFile",
     "Claim",
     "CleanupLease",
     "CleanupRun",
     "DeviceFingerprint",
     "Hold",
     "JobRun",
+    "PackingDictionary",
     "Session",
     "SessionDecline",
     "SessionMember",
     "SessionProfile",
+    "SessionReport",
+    "UndoRecord",
+    "UndoSet",
 ]

@@ -5,6 +5,7 @@ A policy's own database holds its leases, holds and claims; the history of runs 
 """
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -12,7 +13,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models, router
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Cast, Now
 from django.utils import timezone
@@ -121,6 +122,11 @@ class CleanupRun(models.Model):
 
 
 class JobRunQuerySet(models.QuerySet["JobRun"]):
+    def newest(self, jobs: Iterable[str]) -> Self:
+        """The last run of each job that is named, and that ever ran; each by the index on job."""
+        last = [Subquery(self.filter(job=job).order_by("-pk").values("pk")[:1]) for job in jobs]
+        return self.filter(pk__in=last).select_related("run")
+
     def died(self) -> Self:
         """Job runs whose lease is over and that never ended: their process died."""
         return self.filter(end_state="", heartbeat_at__lt=_lease_horizon())
@@ -155,6 +161,7 @@ class JobRun(models.Model):
     changed = models.PositiveBigIntegerField(_("changed"), default=0)
     related = models.JSONField(_("related rows"), default=dict)
     skipped = models.JSONField(_("skipped"), default=dict)
+    figures = models.JSONField(_("figures"), default=dict)  # what else its action counts
     batches = models.PositiveBigIntegerField(_("batches"), default=0)
     walk = models.CharField(_("walk"), max_length=10, blank=True)
     seconds = models.FloatField(_("seconds"), default=0)

@@ -14,13 +14,48 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
+from session_cleanup.models.payloads import Print, is_browser_payload
+from session_cleanup.packing.encrypted import is_encrypted
+from session_cleanup.packing.fields import PackedJSONField
 
 # A presentation that nobody gave a topic or any content: what presentations-blank deletes.
 BLANK = Q(has_blank_presentation=True, has_topic=False, has_user_content=False)
 TOUCH_INTERVAL = timedelta(minutes=1)
+# Sessions whose payload is not known to be valid: of browser sessions, browser-invalid looks into these.
+SUSPECT = Q(payload__isnull=False) & (
+    Q(payload_valid=False) | Q(payload_checked_at__isnull=True) | Q(payload_checked_at__lt=F("updated_at"))
+)
+# What is known of a payload. NULL: nothing yet; browser-invalid will find it out.
+VERDICT = ("payload_checked_at", "payload_valid", "payload_digest", "payload_size")
+
+
+class VerdictTime(models.DateTimeField):  # type: ignore[type-arg]
+    """When the payload was judged, which is done as the row is written, just after `updated_at` is set."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if isinstance(model_instance, Session):
+            model_instance.judge()
+        return super().pre_save(model_instance, add)
+
+    def deconstruct(self) -> Any:
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, options
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
+    def update(self, **values: Any) -> int:
+        """As ever; but a verdict on a payload does not outlive it."""
+        if "payload" in values:
+            values = {**dict.fromkeys(VERDICT), **values}
+        return super().update(**values)
+
+    def bulk_create(self, objs: Any, *args: Any, **options: Any) -> Any:
+        """As ever; where a conflict updates the payload, what is known of it goes with it."""
+        fields = options.get("update_fields") or ()
+        if "payload" in fields:
+            options["update_fields"] = [*fields, *VERDICT]
+        return super().bulk_create(objs, *args, **options)
+
     def active(self) -> Self:
         return self.filter(is_active=True)
 
@@ -94,10 +129,19 @@ class Session(models.Model):
     has_blank_presentation = models.BooleanField(_("has a blank presentation"), default=False)
     has_topic = models.BooleanField(_("has a topic"), default=False)
     has_user_content = models.BooleanField(_("has user content"), default=False)
-    payload = models.JSONField(_("payload"), null=True, blank=True)
+    payload = PackedJSONField(_("payload"), null=True, blank=True)
+    # Of browser sessions only. The time comes first: as it is written, it finds out the others.
+    payload_checked_at = VerdictTime(_("payload checked at"), null=True, editable=False)
+    payload_valid = models.BooleanField(_("payload is valid"), null=True, editable=False)
+    payload_digest = models.CharField(  # noqa: DJ001
+        _("payload digest"), max_length=64, null=True, editable=False
+    )
+    payload_size = models.PositiveIntegerField(_("payload size"), null=True, editable=False)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
 
     objects = SessionQuerySet.as_manager()
+    # Cookies and tokens, and what tells a copy of them: undo records have them encrypted or not at all.
+    cleanup_secret = ("payload", "payload_digest")
 
     class Meta:
         verbose_name = _("session")
@@ -126,16 +170,49 @@ class Session(models.Model):
                 condition=Q(ended_at__isnull=True),
                 name="idx_sessions_open_expired",
             ),
+            # browser-compress
+            models.Index(
+                fields=["kind", "created_at", "id"],
+                condition=Q(payload__is_packable=True),
+                name="idx_sessions_packable",
+            ),
             # after-hours-ended
             models.Index(
                 fields=["kind", "ended_at", "id"],
                 condition=Q(ended_at__isnull=False),
                 name="idx_sessions_ended",
             ),
+            # browser-expired
+            models.Index(fields=["kind", "created_at", "id"], name="idx_sessions_created"),
+            # browser-orphaned, unless SESSION_CLEANUP_HOLDER_MODEL is set
+            models.Index(
+                fields=["kind", "created_at", "id"],
+                condition=Q(holder__isnull=True),
+                name="idx_sessions_unheld",
+            ),
+            # browser-excess
+            models.Index(
+                fields=["kind", "holder_type", "holder", "created_at", "id"], name="idx_sessions_holder"
+            ),
+            # browser-invalid
+            models.Index(fields=["kind", "updated_at", "id"], condition=SUSPECT, name="idx_sessions_suspect"),
+            # browser-duplicates
+            models.Index(
+                fields=["kind", "holder_type", "holder", "payload_digest", "created_at", "id"],
+                condition=Q(payload_digest__isnull=False),
+                name="idx_sessions_digest",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.title or f"{self.get_kind_display()} {self.uid}"
+
+    def save(self, **options: Any) -> None:
+        """As ever; with the payload goes what is known of it."""
+        fields = options.get("update_fields")
+        if fields is not None and "payload" in fields:
+            options["update_fields"] = {*fields, *VERDICT}
+        super().save(**options)
 
     def give_topic(self) -> None:
         """Record that the presentation has a topic, so that it is no orphan any more."""
@@ -164,6 +241,19 @@ class Session(models.Model):
         if written:
             self.refresh_from_db(fields=["last_activity_at", "updated_at", "expires_at"])
         return bool(written)
+
+    def judge(self) -> None:
+        """Find out what is to be known of the payload, as of the last change; of a deferred one nothing."""
+        if "payload" not in self.__dict__:
+            return
+        for name in VERDICT:
+            setattr(self, name, None)
+        if self.kind != self.Kind.BROWSER or self.payload is None or hasattr(self.payload, "as_sql"):
+            return
+        printed = Print.of(self.payload)
+        self.payload_valid = is_encrypted(self.payload) or is_browser_payload(self.payload)
+        self.payload_digest, self.payload_size = printed.digest, printed.size
+        self.payload_checked_at = self.updated_at
 
     def _set(self, **fields: Any) -> None:
         """Write single columns, so that a concurrent writer of the others is not overwritten."""

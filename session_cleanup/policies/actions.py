@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
 
 from django.db.models import ManyToOneRel, Model, Q, QuerySet
 
@@ -12,6 +13,7 @@ from session_cleanup.policies.claims import Claims, concrete
 
 Rows = QuerySet[Any]
 Values = Mapping[str, Any]
+Write = Callable[[Rows, Values], int]  # writes values to rows, and tells to how many
 
 
 class RunClock:
@@ -26,10 +28,12 @@ RUN_CLOCK = RunClock()
 
 @dataclass(frozen=True)
 class Effect:
-    """How many rows a batch changed: of the policy's own model, and of related models by label."""
+    """How many rows a batch changed: of the policy's own model, and of related models by label; and what
+    else its action counts, such as bytes."""
 
     changed: int
     related: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,20 @@ class Action:
     verb: ClassVar[str]  # past participle, as in "sessions deleted"
     # Whether a row that refers to a locked row may be inserted while the batch is under way.
     lets_children_in: ClassVar[bool] = True
+    # Whether undo records can keep what it does, so that `undo` of a policy means something.
+    can_be_undone: ClassVar[bool] = False
+
+    def condition(self) -> Q:
+        """What must be so of a row, beside what its policy says, and is not when it is done to it."""
+        return Q()
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         """Do it to `rows`: a few, named by key, locked and known to be due."""
         raise NotImplementedError
+
+
+def _write(rows: Rows, values: Values) -> int:
+    return rows.update(**values)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ class Update(Action):
 
     name: ClassVar[str] = "update"
     verb: ClassVar[str] = "updated"
+    can_be_undone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         mappings = [self.values, self.related]
@@ -76,15 +91,15 @@ class Update(Action):
                     "told from one to be done. Set one column there to a constant."
                 )
 
-    def apply(self, rows: Rows, claims: Claims) -> Effect:
-        related = self.apply_related(rows, claims)
-        return Effect(rows.update(**resolved(self.values, claims)), related)
+    def apply(self, rows: Rows, claims: Claims, write: Write = _write) -> Effect:
+        related = self.apply_related(rows, claims, write)
+        return Effect(write(rows, resolved(self.values, claims)), related)
 
-    def apply_related(self, rows: Rows, claims: Claims) -> dict[str, int]:
+    def apply_related(self, rows: Rows, claims: Claims, write: Write = _write) -> dict[str, int]:
         """Change only the related rows; how many, by label."""
         counts = {}
         for children, values in self.effects(rows, claims):
-            if count := children.update(**resolved(values, claims)):
+            if count := write(children, resolved(values, claims)):
                 counts[children.model._meta.label] = count
         return counts
 
@@ -149,12 +164,51 @@ class Delete(Action):
     verb: ClassVar[str] = "deleted"
 
     lets_children_in: ClassVar[bool] = False  # one inserted now must wait, then fail
+    can_be_undone: ClassVar[bool] = True
 
     def apply(self, rows: Rows, claims: Claims) -> Effect:
         _, counts = rows.delete()
         own = rows.model._meta.concrete_model._meta.label
         related = {label: count for label, count in counts.items() if label != own and count}
         return Effect(counts.get(own, 0), related)
+
+
+@dataclass(frozen=True)
+class Archive(Delete):
+    """Delete rows and what cascades from them once they are kept elsewhere.
+
+    to       "undo": in the table of undo records, from which `restore_sessions` takes them back;
+             "storage": in compressed files of the storage that STORAGES calls "session_cleanup_archive"
+    keep     how long undo records are kept; None: for ever. Files are the storage's own to keep.
+    """
+
+    to: Literal["undo", "storage"] = "undo"
+    keep: timedelta | None = None
+
+    name: ClassVar[str] = "archive"
+    verb: ClassVar[str] = "archived"
+    can_be_undone: ClassVar[bool] = False  # it is kept already
+
+    def __post_init__(self) -> None:
+        if self.to not in ("undo", "storage"):
+            raise PolicyError(f"Archive(to={self.to!r}): choose 'undo' or 'storage'.")
+        if self.keep is not None and not is_retention(self.keep):
+            raise PolicyError(
+                f"Archive(keep={self.keep!r}): give {RETENTION}, or None to keep them for ever."
+            )
+        if self.keep is not None and self.to == "storage":
+            raise PolicyError(
+                "Archive(to='storage') keeps files for as long as the storage does. Leave `keep` out, and "
+                "give the storage a rule of its own."
+            )
+
+
+ARCHIVE = "session_cleanup_archive"  # in STORAGES
+RETENTION = "a timedelta from an hour to 3650 days"
+
+
+def is_retention(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta(hours=1) <= value <= timedelta(days=3650)
 
 
 def is_constant(value: object) -> bool:

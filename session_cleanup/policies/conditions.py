@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import F, Model, Q
+from django.db.models import F, JSONField, Model, Q
 
+from session_cleanup.packing.lookups import LOOKUPS as PACKING
 from session_cleanup.policies.actions import RunClock, Update, Values, is_constant
-from session_cleanup.policies.selections import Aged, Orphaned, Selection
+from session_cleanup.policies.selections import Aged, Selection
 
 LOOKUPS = {"exact", "isnull", "in"}
+WHOLE = LOOKUPS | {lookup.lookup_name for lookup in PACKING}  # lookups of a JSON column as a whole
 
 
 def facts(where: Q, model: type[Model]) -> Iterator[tuple[str, str, Any]]:
@@ -76,14 +78,15 @@ def written(values: Values, model: type[Model]) -> dict[str, Any]:
 
 def falsifies(action: Update, where: Q, select: Selection, model: type[Model]) -> bool:
     """Whether `action` provably makes its own rows stop being due, so that no run repeats it."""
+    if action.condition():
+        return True
     try:
         new = written(action.values, model)
     except ValueError:
         return False
-    walked = column(select.column, model).attname
-    if walked in new and isinstance(select, Aged) and isinstance(new[walked], RunClock):
+    if isinstance(select, Aged) and isinstance(new.get(column(select.columns[0], model).attname), RunClock):
         return True
-    if walked in new and isinstance(select, Aged | Orphaned) and new[walked] is None:
+    if any(new.get(column(name, model).attname, ...) is None for name in select.needed):
         return True
     return any(
         _contradicts(lookup, value, new[name], select, model)
@@ -105,7 +108,7 @@ def _contradicts(lookup: str, old: Any, new: Any, select: Selection, model: type
 def _never_null(new: Any, select: Selection, model: type[Model]) -> bool:
     if isinstance(new, F):
         field = column(column_of(new), model)
-        return not field.null or field is column(select.column, model)
+        return not field.null or field in [column(name, model) for name in select.needed]
     return isinstance(new, RunClock) or (is_constant(new) and new is not None)
 
 
@@ -141,6 +144,24 @@ def paths(where: Q) -> Iterator[str | None]:
                     yield column_of(value) if isinstance(value, F) else None
         else:
             yield None
+
+
+def json_read(path: str, model: type[Model]) -> JSONField | None:
+    """The JSON column that a path reads the inside of."""
+    at: Any = model
+    parts = path.split("__")
+    for place, part in enumerate(parts):
+        try:
+            field = at._meta.get_field(at._meta.pk.name if part == "pk" else part)
+        except FieldDoesNotExist:
+            return None
+        if isinstance(field, JSONField):
+            behind = parts[place + 1 :]
+            return field if behind and behind[0] not in WHOLE else None
+        if not field.is_relation or field.related_model is None:
+            return None
+        at = field.related_model
+    return None
 
 
 def foreign_reads(where: Q, model: type[Model]) -> set[type[Model] | None]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.db.models import (
@@ -20,15 +21,28 @@ from django.db.models import (
 from django.db.models.sql import Query
 
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.models import Claim, CleanupLease
+from session_cleanup.models import Claim, CleanupLease, PackingDictionary
 from session_cleanup.models.history import has_text_key, plain
-from session_cleanup.policies.actions import Delete, RunClock, Update, Values, is_constant, related_by
+from session_cleanup.packing.codecs import missing
+from session_cleanup.packing.fields import PackedJSONField
+from session_cleanup.policies.actions import (
+    ARCHIVE,
+    Archive,
+    Delete,
+    RunClock,
+    Update,
+    Values,
+    is_constant,
+    related_by,
+)
 from session_cleanup.policies.claims import Claims, concrete
-from session_cleanup.policies.conditions import column, falsifies, foreign_reads
-from session_cleanup.policies.indexes import as_code, served_by_index, wanted_index
+from session_cleanup.policies.conditions import column, falsifies, foreign_reads, json_read, paths
+from session_cleanup.policies.indexes import as_code, goal, served_by_index, wanted_index
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.presets import LIBRARIES
 from session_cleanup.policies.registry import did_you_mean
+from session_cleanup.policies.rewrites import Compress, Rewrite
+from session_cleanup.policies.secrets import secret_problems
 from session_cleanup.policies.selections import Aged, Orphaned
 
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -48,7 +62,7 @@ class Problem:
 
 def of_policy(policy: Policy) -> Iterator[Problem]:
     """What is wrong with one policy and the model it names; where one thing hides others, only that."""
-    for look in (_shape, _base_manager, _fields, _databases):
+    for look in (_shape, _base_manager, _fields, _databases, _keeping):
         found = list(look(policy))
         yield from found
         if found:
@@ -63,13 +77,29 @@ def of_policy(policy: Policy) -> Iterator[Problem]:
         )
     if not served_by_index(policy, model):
         yield _no_index(policy, model)
+    yield from _packing(policy, model)
+
+
+def _packing(policy: Policy, model: type[Model]) -> Iterator[Problem]:
+    who = f"Policy {policy.name!r}"
+    if isinstance(policy.action, Compress) and (why := missing(policy.action.codec)):
+        yield Problem("E016", f"{who} cannot pack anything here: {why}", "Or take the codec 'zlib'.")
+    for path in dict.fromkeys(paths(policy.where)):
+        field = path and json_read(path, model)
+        if isinstance(field, PackedJSONField):
+            yield Problem(
+                "W006",
+                f"{who}: its condition {path!r} looks into {field.model._meta.label}.{field.name}, whose "
+                "rows may be packed; in those it finds nothing.",
+                "Keep what decides in a column of its own.",
+            )
 
 
 def _no_index(policy: Policy, model: type[Model]) -> Problem:
     """W001; W005 for the model of a library, which cannot tell of an index that a project gives it."""
-    walked = policy.select.column
     said = (
-        f"Policy {policy.name!r}: no index of {policy.model} leads to {walked!r}, so each run reads it all."
+        f"Policy {policy.name!r}: no index of {policy.model} leads to {goal(policy)}, so each run reads it "
+        "all."
     )
     if policy.preset not in LIBRARIES:
         return Problem("W001", said, f"Add {as_code(wanted_index(policy, model))} to the model and migrate.")
@@ -94,7 +124,7 @@ def _shape(policy: Policy) -> Iterator[Problem]:
             'Write "app.Model".',
         )
         return
-    if model in (CleanupLease, Claim):
+    if model in (CleanupLease, Claim, PackingDictionary):
         yield Problem(
             "E008",
             f"{who}: {policy.model} is what the run itself works with.",
@@ -128,6 +158,20 @@ def _databases(policy: Policy) -> Iterator[Problem]:
         return
     for message in strangers(policy, policy.get_database()):
         yield Problem("E009", message, "A router must say where it lives.")
+
+
+def _keeping(policy: Policy) -> Iterator[Problem]:
+    """Secrets that are none, and archives that lead nowhere."""
+    who = f"Policy {policy.name!r}"
+    for problem in secret_problems(policy):
+        yield Problem("E022", f"{who}: secret names what cannot be one: {problem}", "Correct `secret`.")
+    to_storage = isinstance(policy.action, Archive) and policy.action.to == "storage"
+    if to_storage and ARCHIVE not in settings.STORAGES:
+        yield Problem(
+            "E023",
+            f"{who} archives to the storage {ARCHIVE!r}, which STORAGES does not have.",
+            "Add it, such as one of django-storages; a bucket that nobody can read but you.",
+        )
 
 
 def _base_manager(policy: Policy) -> Iterator[Problem]:
@@ -167,6 +211,8 @@ def _check_reference(select: Orphaned, model: type[Model]) -> None:
     target, key, name = select.target(model)
     ours, theirs = plain(column(name, model)), plain(column(key, target))
     kinds = (IntegerField, UUIDField, (CharField, TextField))
+    if select.as_text and isinstance(ours, kinds[2]) and isinstance(theirs, (IntegerField, UUIDField)):
+        return
     same = any(isinstance(ours, kind) and isinstance(theirs, kind) for kind in kinds)
     if not same and type(ours) is not type(theirs):
         raise FieldError(
@@ -189,10 +235,13 @@ def _fields(policy: Policy) -> Iterator[Problem]:
             return
         if isinstance(policy.select, Orphaned):
             _check_reference(policy.select, model)
+        policy.select.fits(model)
         claims = Claims(DEFAULT_DB_ALIAS, ANY_TIME)
         str(policy.matching(claims).values("pk", *policy.columns).query.where)
         if isinstance(policy.action, Update):
             _check_values(policy.action.values, model)
+            if isinstance(policy.action, Rewrite):
+                _check_packing(policy.action.column, model)
             targets = []
             for name, values in policy.action.related.items():
                 targets.append(related_by(model, name).related_model)
@@ -205,6 +254,15 @@ def _fields(policy: Policy) -> Iterator[Problem]:
         yield Problem("E010", f"{who} does not fit {policy.model}: {error}", "Correct the field or relation.")
     except ConfigurationError as error:
         yield Problem("E010", f"{who}: {error}", "Correct the field or relation.")
+
+
+def _check_packing(name: str, model: type[Model]) -> None:
+    field = column(name, model)
+    if not isinstance(field, PackedJSONField):
+        raise ConfigurationError(
+            f"{model._meta.label}.{name} is a {type(field).__name__}, which cannot read packed documents; "
+            "make it a PackedJSONField"
+        )
 
 
 def _check_values(values: Values, model: type[Model]) -> None:

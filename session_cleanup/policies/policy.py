@@ -10,8 +10,9 @@ from django.db import router
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from session_cleanup.conf import conf
 from session_cleanup.exceptions import ConfigurationError, PolicyError
-from session_cleanup.policies.actions import Action
+from session_cleanup.policies.actions import RETENTION, Action, Archive, is_retention
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.conditions import foreign_reads
 from session_cleanup.policies.cron import next_times
@@ -43,6 +44,9 @@ class Policy:
     counter      the name of its count in the log line of a run; "carts_deleted" for a job "carts"
     database     the alias; None: where the routers write the model
     preset       the shipped system it belongs to
+    undo         how long what it deletes or changes can be taken back; None: not at all
+    secret       columns that no undo record or archive shows: of `model`, or as "app.Model.column" of a
+                 model whose rows go along. A model names its own in `cleanup_secret`
     """
 
     name: str
@@ -58,6 +62,8 @@ class Policy:
     counter: str = ""
     database: str | None = None
     preset: str | None = None
+    undo: timedelta | None = None
+    secret: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -87,12 +93,35 @@ class Policy:
             yield f"columns is {self.columns!r}. Give a tuple of names, such as ('title',)."
         if self.age_option not in (None, "max-age", "days"):
             yield f"age_option is {self.age_option!r}. Choose 'max-age' (hours) or 'days'."
+        yield from self._undo_problems()
         if (self.age_option or self.by_age) and not isinstance(self.select, Aged):
             yield "age_option and by_age need select=Aged(…), which has an age."
 
+    def _undo_problems(self) -> Any:
+        if self.undo is not None and not is_retention(self.undo):
+            yield f"undo is {self.undo!r}. Give {RETENTION}, or None for no undo."
+        if self.undo is not None and not self.action.can_be_undone:
+            yield f"undo is given, but {self.action!r} cannot be taken back by it. Leave `undo` out."
+        if not isinstance(self.secret, tuple) or not all(isinstance(name, str) for name in self.secret):
+            yield f"secret is {self.secret!r}. Give a tuple of names, such as ('payload',)."
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its runs write undo records."""
+        return self.undo is not None or (isinstance(self.action, Archive) and self.action.to == "undo")
+
+    @property
+    def keep(self) -> timedelta | None:
+        """How long those are kept; None: for ever."""
+        return self.action.keep if isinstance(self.action, Archive) else self.undo
+
+    @property
+    def verb(self) -> str:
+        return self.action.verb
+
     @property
     def log_counter(self) -> str:
-        return self.counter or f"{self.name.replace('-', '_')}_{self.action.verb}"
+        return self.counter or f"{self.name.replace('-', '_')}_{self.verb}"
 
     def get_model(self) -> type[Model]:
         return apps.get_model(self.model)
@@ -114,8 +143,15 @@ class Policy:
         """The path of the time that decides, if one does."""
         return self.select.clock if isinstance(self.select, Aged) else None
 
-    def matching(self, claims: Claims) -> QuerySet[Any]:
-        """The rows that are due but for holds and protection; each once, and only columns of its own."""
+    def matching(self, claims: Claims, *, part: Q | None = None) -> QuerySet[Any]:
+        """The rows that are due but for holds and protection; each once, and only columns of its own.
+
+        Of an Invalid those that have to be looked into. `part` as in Selection.narrow.
+        """
+        return self.select.narrow(self.met(claims), claims, claims.now, part=part)
+
+    def met(self, claims: Claims) -> QuerySet[Any]:
+        """The candidates that meet `where`."""
         model = self.get_model()
         rows = claims.candidates(model)
         if foreign_reads(self.where, model):  # a join could give a row twice, and be locked with it
@@ -123,7 +159,12 @@ class Policy:
             rows = rows.filter(Exists(met))
         else:
             rows = rows.filter(self.where)
-        return self.select.narrow(rows, claims, claims.now)
+        return rows.filter(self.action.condition())
+
+
+def kept_for() -> timedelta | None:
+    """What SESSION_CLEANUP_UNDO_DAYS says as the `undo` of a policy."""
+    return timedelta(days=conf.UNDO_DAYS) if conf.UNDO_DAYS else None
 
 
 def cron_problem(expression: str) -> str | None:

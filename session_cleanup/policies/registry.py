@@ -1,6 +1,6 @@
 """The jobs of this project: those of its presets, its own, then our housekeeping, in this order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
@@ -9,14 +9,15 @@ from django.utils.module_loading import module_has_submodule
 
 from session_cleanup.conf import conf
 from session_cleanup.exceptions import ConfigurationError, PolicyError
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import GROUPS, Policy
 from session_cleanup.policies.presets import HOUSEKEEPING, LIBRARIES, PRESETS
 
 MODULE = "cleanup_policies"
 OUT_OF_EVERY_RUN = {"weekly", "monthly"}  # groups that run only when they are asked for
 
-# Preset names, those of coming systems too: a job must not be called like one.
-RESERVED = {*PRESETS, "browser", "recurring"}
+# Preset names, those of coming systems too, and what the history calls a restore: no job's name.
+RESERVED = {*PRESETS, "recurring", "restore"}
 
 _registered: list[Policy] = []
 # Modules that could not be imported, and why. While there is one, no run starts.
@@ -46,7 +47,7 @@ def autodiscover() -> None:
             failures[f"{app.name}.{MODULE}"] = error
 
 
-def jobs() -> list[Policy]:
+def jobs() -> list[Job]:
     """Every job in its order. Raises ConfigurationError when one cannot be trusted."""
     for module, error in failures.items():
         raise ConfigurationError(
@@ -59,14 +60,18 @@ def jobs() -> list[Policy]:
     return found
 
 
-def declared() -> list[Policy]:
+def declared() -> list[Job]:
     """Every job that could be declared, whether or not the whole can be trusted."""
-    shipped = [policy for name in conf.PRESETS for policy in preset(name)]
+    shipped = [job for name in conf.PRESETS for job in preset(name)]
     return [*shipped, *_registered, *HOUSEKEEPING()]
 
 
-def preset(name: str) -> list[Policy]:
-    """The policies of a preset. Raises ConfigurationError when there is none, or its library is not here."""
+def policies_among(jobs: Iterable[Job]) -> list[Policy]:
+    return [job for job in jobs if isinstance(job, Policy)]
+
+
+def preset(name: str) -> Sequence[Job]:
+    """The jobs of a preset. Raises ConfigurationError when there is none, or its library is not here."""
     if name not in PRESETS:
         raise ConfigurationError(
             f"SESSION_CLEANUP_PRESETS names {name!r}, which is no preset.{did_you_mean(name, PRESETS)}"
@@ -88,26 +93,26 @@ def preset(name: str) -> list[Policy]:
         ) from error
 
 
-def naming_problems(policies: Iterable[Policy]) -> list[str]:
+def naming_problems(jobs: Iterable[Job]) -> list[str]:
     """Names that mean two things: jobs, presets and groups share one namespace."""
     problems = []
     seen: set[str] = set()
-    for policy in policies:
-        if policy.name in seen:
-            problems.append(f"Two policies are named {policy.name!r}. Rename one of them.")
-        if policy.name in GROUPS or policy.name in RESERVED:
-            kind = "group" if policy.name in GROUPS else "preset"
-            problems.append(f"A policy is named {policy.name!r}, which is a {kind}. Rename the policy.")
-        seen.add(policy.name)
+    for job in jobs:
+        if job.name in seen:
+            problems.append(f"Two jobs are named {job.name!r}. Rename one of them.")
+        if job.name in GROUPS or job.name in RESERVED:
+            kind = "group" if job.name in GROUPS else "preset"
+            problems.append(f"A job is named {job.name!r}, which is a {kind}. Rename it.")
+        seen.add(job.name)
     return problems
 
 
-def select(names: Iterable[str] = (), group: str | None = None) -> list[Policy]:
+def select(names: Iterable[str] = (), group: str | None = None) -> list[Job]:
     """The jobs of one run, in their order: by job or preset name, by group, or all that run by default."""
     everything = jobs()
     if names:
         wanted = set(names)
-        known = {policy.name for policy in everything} | {p.preset for p in everything if p.preset}
+        known = {job.name for job in everything} | {job.preset for job in everything if job.preset}
         for name in sorted(wanted - known):
             raise ConfigurationError(_unknown_job(name, sorted(known)))
         return [job for job in everything if job.name in wanted or job.preset in wanted]

@@ -5,19 +5,46 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Exists, ForeignKey, Model, OuterRef, QuerySet
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Exists,
+    ForeignKey,
+    IntegerField,
+    Model,
+    OuterRef,
+    Q,
+    QuerySet,
+    UUIDField,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Lower, Replace
 
 from session_cleanup.exceptions import PolicyError
-from session_cleanup.models.history import as_stored
+from session_cleanup.models.history import as_stored, plain
 from session_cleanup.policies.actions import related_by
 from session_cleanup.policies.claims import Claims
 
 Rows = QuerySet[Any]
+ONE_BY_ONE = Q()
+HELD = "session_cleanup_held_key"
+UUID = "^[0-9A-Fa-f]{8}-?([0-9A-Fa-f]{4}-?){3}[0-9A-Fa-f]{12}$"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A question about rows. `narrow` answers it; `column` is the one a walk goes along."""
+    """A question about rows. `narrow` answers it; a walk goes along `columns`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that, with the primary key, order the walk."""
+        raise NotImplementedError
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that are NULL in no row that is due."""
+        return self.columns
 
     @property
     def scans(self) -> bool:
@@ -25,9 +52,22 @@ class Selection:
         return False
 
     @property
-    def column(self) -> str:
-        """The column that, with the primary key, orders the walk."""
-        raise NotImplementedError
+    def reads(self) -> set[str]:
+        """The columns of the row itself, and of those it is ranked with, that decide."""
+        return set(self.needed)
+
+    @property
+    def looks(self) -> int:
+        """The most rows that have to be looked at to tell whether one is due."""
+        return 1
+
+    @property
+    def ranks(self) -> bool:
+        """Whether rows of its own table decide, so that what it leaves keeps what it takes due."""
+        return False
+
+    def fits(self, model: type[Model]) -> None:
+        """Raise FieldError, FieldDoesNotExist or PolicyError where it cannot be asked of `model`."""
 
     def asks(self, model: type[Model]) -> dict[type[Model], Any]:
         """The models whose rows decide by being there or not, each with the field of theirs that decides
@@ -38,7 +78,12 @@ class Selection:
         """Rows whose clock lies before this moment are due; None where time plays no part."""
         return None
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
+        """Those of `rows` that are due.
+
+        With `part` only some of them will be looked at, so nothing may cost what the whole table costs:
+        ONE_BY_ONE, or a condition that these meet, and behind them in the walk `looks` more that count.
+        """
         raise NotImplementedError
 
 
@@ -71,8 +116,8 @@ class Aged(Selection):
         return "__" in self.clock
 
     @property
-    def column(self) -> str:
-        return self.clock.partition("__")[0]
+    def columns(self) -> tuple[str, ...]:
+        return (self.clock.partition("__")[0],)
 
     def field(self, model: type[Model]) -> Any:
         """The field that is the clock; FieldDoesNotExist or PolicyError where there is none."""
@@ -104,11 +149,11 @@ class Aged(Selection):
                 "year 1. Give a shorter timedelta."
             ) from None
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
         clock = self.field(rows.model)
         old = {f"{clock.name}__lt": as_stored(self.cutoff(now))}
         if self.scans:
-            key: Any = rows.model._meta.get_field(self.column)
+            key: Any = rows.model._meta.get_field(self.columns[0])
             held = {key.target_field.attname: OuterRef(key.attname)}
             rows = rows.filter(Exists(claims.existing(clock.model).filter(**old, **held)))
         else:
@@ -125,25 +170,40 @@ class Orphaned(Selection):
     """Rows whose reference points at a row that does not exist. NULL refers to nothing: never due.
 
     `reference` is a foreign key (a loose one: db_constraint=False), or any column together with
-    `model`, the "app.Model" whose primary key it holds.
+    `model`, the "app.Model" whose `key` (the primary key) it holds. With `as_text` it is a text that
+    spells a number or a UUID; what spells none refers to nothing that exists. With `or_null` NULL is due.
     """
 
     reference: str
     model: str | None = None
+    key: str = "pk"
+    as_text: bool = False
+    or_null: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.reference, str) or not isinstance(self.model, str | None):
+        names = isinstance(self.reference, str) and isinstance(self.model, str | None)
+        if not names or not isinstance(self.key, str):
             raise PolicyError(
                 f'{self!r}: give names: Orphaned("session"), or Orphaned("user_id", model="auth.User").'
             )
+        if not self.model and (self.key != "pk" or self.as_text):
+            raise PolicyError(f"{self!r}: key and as_text need model, the model whose key it holds.")
 
     @property
     def scans(self) -> bool:
         return True
 
     @property
-    def column(self) -> str:
-        return self.reference
+    def columns(self) -> tuple[str, ...]:
+        return ("pk",) if self.or_null else (self.reference,)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        return () if self.or_null else (self.reference,)
+
+    @property
+    def reads(self) -> set[str]:
+        return {self.reference}
 
     def asks(self, model: type[Model]) -> dict[type[Model], Any]:
         return {self.target(model)[0]: None}
@@ -152,7 +212,7 @@ class Orphaned(Selection):
         """(the model referred to, the field of it that is held, our column that holds it)."""
         field = model._meta.get_field(self.reference)
         if self.model is not None and not field.is_relation:
-            return apps.get_model(self.model), "pk", self.reference
+            return apps.get_model(self.model), self.key, self.reference
         if self.model is not None:
             raise PolicyError(
                 f"Orphaned({self.reference!r}): {model._meta.label}.{self.reference} says itself what it "
@@ -165,8 +225,23 @@ class Orphaned(Selection):
             )
         return field.related_model, field.target_field.name, field.attname
 
-    def narrow(self, rows: Rows, claims: Claims, now: datetime) -> Rows:
+    def narrow(self, rows: Rows, claims: Claims, now: datetime, *, part: Q | None = None) -> Rows:
         target, key, column = self.target(rows.model)
-        found = claims.existing(target).filter(**{key: OuterRef(column)})
+        held = column
+        if self.as_text and (spelled := _spelled(column, target, key)):
+            rows, held = rows.alias(**{HELD: spelled}), HELD
+        found = claims.existing(target).filter(**{key: OuterRef(held)})
         # NOT EXISTS: with NOT IN, a single NULL in the subquery would hide every orphan.
-        return rows.filter(~Exists(found), **{f"{column}__isnull": False})
+        rows = rows.filter(~Exists(found))
+        return rows if self.or_null else rows.filter(**{f"{column}__isnull": False})
+
+
+def _spelled(name: str, target: type[Model], key: str) -> Case | None:
+    """The number or the UUID that a text spells, by which an index on the key can be asked; else NULL."""
+    kind = plain(target._meta.pk if key == "pk" else target._meta.get_field(key))
+    if isinstance(kind, IntegerField):
+        return Case(When(**{f"{name}__regex": "^[0-9]{1,18}$"}, then=Cast(name, BigIntegerField())))
+    if isinstance(kind, UUIDField):
+        digits = Replace(Lower(name), Value("-"), Value(""))
+        return Case(When(**{f"{name}__regex": UUID}, then=Cast(digits, UUIDField())))
+    return None

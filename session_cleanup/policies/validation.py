@@ -5,15 +5,19 @@ The system checks report all of it at start-up; a run refuses to start while the
 
 from collections.abc import Iterable, Iterator
 
+from django.apps import apps
 from django.conf import settings as django_settings
 
 from session_cleanup.conf import PREFIX, SETTINGS, conf
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies import registry
 from session_cleanup.policies.fit import Problem, of_policy
-from session_cleanup.policies.policy import GROUPS, Policy, cron_problem
+from session_cleanup.policies.job import Job
+from session_cleanup.policies.policy import GROUPS, cron_problem
 from session_cleanup.policies.presets import KEPT, PRESETS
 from session_cleanup.policies.registry import did_you_mean
+from session_cleanup.policies.sealing import check_keys
+from session_cleanup.policies.secrets import ATTRIBUTE, secret_problem
 
 
 def refuse_errors() -> None:
@@ -35,12 +39,13 @@ def problems() -> Iterator[Problem]:
             f"{module} could not be imported ({type(error).__name__}: {error}), so no job runs.",
             "Mend that module.",
         )
-    policies = registry.declared()
-    for message in registry.naming_problems(policies):
+    jobs = registry.declared()
+    for message in registry.naming_problems(jobs):
         yield Problem("E005", message, "Job, preset and group names share one namespace.")
-    yield from _schedules(policies)
-    yield from _days(policies)
-    for policy in policies:
+    yield from _schedules(jobs)
+    yield from _days(jobs)
+    yield from _secrets()
+    for policy in registry.policies_among(jobs):
         try:
             yield from of_policy(policy)
         except Exception as error:  # whatever a policy is made of, it must not take the checks down
@@ -65,6 +70,12 @@ def _settings() -> Iterator[Problem]:
         except ConfigurationError as error:
             hint = f"The presets are {', '.join(PRESETS)}; those of libraries ask for their apps."
             yield Problem("E003", str(error), hint)
+    try:
+        check_keys()
+    except ConfigurationError as error:
+        yield Problem(
+            "E021", str(error), "Until then no run starts, for its undo records could not be written."
+        )
     if conf.STATEMENT_TIMEOUT_MS > conf.LEASE_SECONDS * 1000:
         yield Problem(
             "E001",
@@ -74,8 +85,8 @@ def _settings() -> Iterator[Problem]:
         )
 
 
-def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
-    known = [*GROUPS, *(policy.name for policy in policies)]
+def _schedules(jobs: Iterable[Job]) -> Iterator[Problem]:
+    known = [*GROUPS, *(job.name for job in jobs)]
     for name, cron in conf.SCHEDULES.items():
         if name not in known:
             yield Problem(
@@ -88,8 +99,8 @@ def _schedules(policies: Iterable[Policy]) -> Iterator[Problem]:
             yield Problem("E006", f"SESSION_CLEANUP_SCHEDULES[{name!r}]: {problem}", "Times are UTC.")
 
 
-def _days(policies: Iterable[Policy]) -> Iterator[Problem]:
-    known = [*KEPT, *(policy.name for policy in policies if policy.preset in KEPT)]
+def _days(jobs: Iterable[Job]) -> Iterator[Problem]:
+    known = [*KEPT, *(job.name for job in jobs if job.preset in KEPT)]
     for name in conf.KEEP_DAYS:
         if name not in known:
             yield Problem(
@@ -98,3 +109,14 @@ def _days(policies: Iterable[Policy]) -> Iterator[Problem]:
                 f"{did_you_mean(name, known)}",
                 f"It may name {', '.join(KEPT)}, and their jobs while they are on.",
             )
+
+
+def _secrets() -> Iterator[Problem]:
+    """What models declare; what policies do is looked at with them."""
+    for model in apps.get_models():
+        names = getattr(model, ATTRIBUTE, ())
+        if not isinstance(names, list | tuple):
+            names = (names,)
+        for name in names:
+            if problem := secret_problem(model, name):
+                yield Problem("E022", f"{model._meta.label}.{ATTRIBUTE}: {problem}", "Correct the model.")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from session_cleanup.engine.report import JobReport, RunReport, Statistics
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
 
 SKIPS = ("locked", "protected", "held")
@@ -31,20 +32,22 @@ def as_dict(report: RunReport) -> dict[str, Any]:
     return found
 
 
-def jobs(policies: Sequence[Policy], schedules: Mapping[str, str]) -> list[dict[str, Any]]:
+def jobs(jobs: Sequence[Job], schedules: Mapping[str, str]) -> list[dict[str, Any]]:
     """The jobs, for --list."""
-    return [
-        {
-            "name": policy.name,
-            "group": policy.group,
-            "schedule": schedules[policy.name],
-            "action": policy.action.name,
-            "model": policy.model,
-            "preset": policy.preset,
-            "age_seconds": policy.age.total_seconds() if policy.age is not None else None,
-        }
-        for policy in policies
-    ]
+    return [_listed(job, schedules[job.name]) for job in jobs]
+
+
+def _listed(job: Job, schedule: str) -> dict[str, Any]:
+    policy = job if isinstance(job, Policy) else None
+    return {
+        "name": job.name,
+        "group": job.group,
+        "schedule": schedule,
+        "action": policy and policy.action.name,
+        "model": policy and policy.model,
+        "preset": job.preset,
+        "age_seconds": policy.age.total_seconds() if policy and policy.age is not None else None,
+    }
 
 
 def iso(moment: datetime | None) -> str | None:
@@ -58,9 +61,10 @@ def _statistics(figures: Statistics) -> dict[str, Any]:
 
 
 def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
+    made = {} if job.product is None else {"report": job.product}
     return {
         "name": job.name,
-        "model": job.model,
+        "model": job.model if job.action else None,
         "database": job.database,
         "group": job.group,
         "action": job.action,
@@ -69,11 +73,14 @@ def _job(job: JobReport, *, dry_run: bool) -> dict[str, Any]:
         "due": job.due if dry_run else None,
         "changed": job.changed,
         "related": dict(job.related),
-        "skipped": {reason: job.skipped.get(reason, 0) for reason in SKIPS},
+        "skipped": {**dict.fromkeys(SKIPS, 0), **job.skipped},
+        "figures": {**job.figures, "estimated": job.estimated} if job.figures else {},
         "exact": not job.inexact,
         "batches": job.batches,
         "seconds": round(job.seconds, 3),
         "waited": {reason: round(seconds, 3) for reason, seconds in job.waited.items()},
         "walk": job.walk,
+        "undo_until": iso(job.undo_until),
         "error": job.error,
+        **made,
     }

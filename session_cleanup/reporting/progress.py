@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, TextIO
 
-from session_cleanup.engine.runner import Observer
+from session_cleanup.engine.execution import Observer
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from typing import Any
 from django.apps import apps
 
 from session_cleanup.engine.report import JobReport, RunReport, Statistics
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
+from session_cleanup.reporting.exports import text_lines
 from session_cleanup.reporting.json import iso
 
 RULE = "=" * 60
@@ -42,12 +44,14 @@ def render_statistics(report: RunReport) -> str:
     return "\n".join([*lines, *_statistics(stats), RULE]) + "\n"
 
 
-def render_list(jobs: Sequence[Policy], schedules: dict[str, str]) -> str:
+def render_list(jobs: Sequence[Job], schedules: dict[str, str]) -> str:
     """The jobs with what they do and when, for --list."""
     rows = [("JOB", "GROUP", "SCHEDULE (UTC)", "ACTION", "MODEL", "AGE")]
     for job in jobs:
-        age = "" if not job.age else _age(job.age)
-        rows.append((job.name, job.group, schedules[job.name], job.action.name, job.model, age))
+        does = ("", "", "")
+        if isinstance(job, Policy):
+            does = (job.action.name, job.model, _age(job.age) if job.age else "")
+        rows.append((job.name, job.group, schedules[job.name], *does))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -95,6 +99,8 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
 
 def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
     noun = _capital(_noun(job.model))
+    if job.product is not None and report.dry_run:
+        yield from (*text_lines(job.product), "")
     yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
     if report.dry_run and job.error is None:
         yield f"  {noun} that would be {job.verb}: {job.due}"
@@ -106,6 +112,10 @@ def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
         yield f"  {noun} {job.verb}: {job.changed}"
     for label, count in sorted(job.related.items()):
         yield f"  Related {_noun(label)}: {count}"
+    if "bytes_before" in job.figures:
+        before, after = job.figures["bytes_before"], job.figures["bytes_after"]
+        estimated = " (estimated from a sample)" if job.estimated else ""
+        yield f"  Bytes saved: {before - after:,} of {before:,}{estimated}"
     for reason, count in sorted(job.skipped.items()):
         if count:
             yield f"  Skipped ({reason}): {count}"

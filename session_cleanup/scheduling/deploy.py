@@ -14,7 +14,7 @@ from pathlib import Path
 from django.template import Context, Engine
 
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.job import Job
 from session_cleanup.scheduling.cron import crontab_fields, on_calendar, shortest_gap
 from session_cleanup.scheduling.deployment import (
     Deployment,
@@ -24,7 +24,7 @@ from session_cleanup.scheduling.deployment import (
 )
 from session_cleanup.scheduling.host import zone_beside_utc
 
-Timers = Mapping[str, Sequence[Policy]]
+Timers = Mapping[str, Sequence[Job]]
 Files = dict[str, str]  # path inside the output directory -> text
 
 TEMPLATES = Engine(dirs=[str(Path(__file__).parent / "templates")], string_if_invalid="(no value: %s)")

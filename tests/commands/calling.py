@@ -13,8 +13,19 @@ JOBS = [
     "after-hours-fingerprints",
     "after-hours-profiles",
     "after-hours-ended",
+    "browser-expired",
+    "browser-orphaned",
+    "browser-excess",
+    "browser-invalid",
+    "browser-compress",
+    "browser-duplicates",
+    "browser-report",
     "housekeeping-history",
+    "housekeeping-undo",
+    "housekeeping-undo-sets",
+    "housekeeping-reports",
 ]
+WHEN_ASKED_FOR = {"browser-compress", "browser-duplicates", "browser-report"}  # weekly and monthly
 
 
 def call(*arguments, command="cleanup_sessions"):

@@ -60,7 +60,7 @@ def test_the_same_from_python(option, value):
         (["--type", "presentations-blank"], "There is no group 'presentations-blank'."),
         (["--database", "defualt"], "There is no database 'defualt'. Did you mean 'default'?"),
         (["--database", ""], "There is no database ''."),
-        (["--days", "3"], "takes --days"),
+        (["after_hours", "--days", "3"], "takes --days"),
         (["collaborative-expired", "--max-age", "3"], "None of the jobs of this run"),
     ],
 )

@@ -30,6 +30,7 @@ def statements(*jobs):
         (["after-hours-declines"], 0),
         (["after-hours-ended"], 0),
         (["housekeeping-history"], 0),
+        (["housekeeping-reports"], 0),
         (["after-hours-fingerprints"], 1),  # how far its window reaches
         (["after-hours-close", "after-hours-declines"], 0),
     ],

@@ -15,10 +15,12 @@ def test_a_real_run_as_json(some_due):
     run = CleanupRun.objects.get()
     cutoffs = [datetime.fromisoformat(job.pop("cutoff")) for job in report["jobs"]]
     seconds = [job.pop("seconds") for job in report["jobs"]]
+    undo_until = [job.pop("undo_until") for job in report["jobs"]]
     started, finished = (report.pop(key) for key in ("started_at", "finished_at"))
     common = {"database": "default", "group": "daily", "end_state": "drained", "due": None}
     ending = {
         "skipped": {"locked": 0, "protected": 0, "held": 0},
+        "figures": {},
         "exact": True,
         "batches": 1,
         "waited": {},
@@ -52,6 +54,8 @@ def test_a_real_run_as_json(some_due):
         ],
     }
     assert started.endswith("Z")
+    assert datetime.fromisoformat(undo_until[0]) == datetime.fromisoformat(started) + 30 * DAY
+    assert undo_until[1] is None
     assert cutoffs[0] == datetime.fromisoformat(started) - DAY
     assert cutoffs[1] == datetime.fromisoformat(started) <= datetime.fromisoformat(finished)
     assert all(value >= 0 for value in seconds)

@@ -15,6 +15,7 @@ from tests.commands.rows import dump
 from tests.doctor.finding import slugs, the
 from tests.doctor.policies import BOOKS, DETACH, ROOMS
 from tests.factories import DAY, NOW, SessionFactory
+from tests.policies.checking import HOUSEKEEPING
 from tests.testapp.models import Book, Ticket
 
 CASCADE = "CASCADE" if connection.vendor == "postgresql" else ""
@@ -149,7 +150,7 @@ def test_the_serious_comes_first(sql, diagnose):
 def test_it_looks_at_weekly_and_monthly_jobs_too(db, declare):
     declare(Policy(name="x", model="testapp.Ticket", select=Aged("day"), action=Delete(), group="monthly"))
 
-    assert [job.name for job in examine(now=NOW).jobs] == ["x", "housekeeping-history"]
+    assert [job.name for job in examine(now=NOW).jobs] == ["x", *HOUSEKEEPING]
 
 
 def test_what_a_run_refuses_is_refused(declare, settings):

@@ -26,9 +26,9 @@ def environment(**settings: Any) -> dict[str, str]:
     }
 
 
-def start(*arguments: str, **settings: Any) -> "subprocess.Popen[str]":
+def start(*arguments: str, command: str = "cleanup_sessions", **settings: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "manage.py", "cleanup_sessions", *arguments],
+        [sys.executable, "manage.py", command, *arguments],
         cwd=ROOT,
         env=environment(**settings),
         stdout=subprocess.PIPE,

@@ -2,9 +2,10 @@
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager
 
-from django.db import connection, connections
+from django.db import close_old_connections, connection, connections, transaction
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
@@ -56,3 +57,42 @@ def another():
         yield other
     finally:
         other.close()
+
+
+@contextmanager
+def another_connection():
+    """A transaction of another process, open until the block ends."""
+    begin, end, ready = threading.Event(), threading.Event(), threading.Event()
+    work: list[Callable[[], None]] = []
+
+    def live() -> None:
+        try:
+            with transaction.atomic():
+                begin.wait(20)
+                for each in work:
+                    each()
+                ready.set()
+                end.wait(20)
+        finally:
+            ready.set()
+            connections.close_all()
+
+    thread = threading.Thread(target=live)
+    thread.start()
+
+    def do(action: Callable[[], None]) -> None:
+        work.append(action)
+        begin.set()
+        assert ready.wait(20)
+
+    try:
+        yield do
+    finally:
+        begin.set()
+        end.set()
+        thread.join(20)
+        close_old_connections()
+
+
+def lock(row):
+    return lambda: type(row)._base_manager.select_for_update().get(pk=row.pk)

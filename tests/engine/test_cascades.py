@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.db.models.signals import pre_delete
 
-from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.acting import Acting
 from session_cleanup.models import Hold
 from session_cleanup.policies import Aged, Delete, Policy
 from tests.factories import DAY, NOW
@@ -87,14 +87,14 @@ def test_protection_far_below_protects_too(run, preview, declare):
 def test_a_row_that_is_lent_between_judging_and_deleting_is_kept(run, declare, monkeypatch):
     library()
     lent = Book.objects.filter(read_at=OLD).first()
-    judge = Batches._judge
+    judge = Acting.judge
 
     def lent_meanwhile(self, locked):
         due = judge(self, locked)
         Loan.objects.get_or_create(book=lent)
         return due
 
-    monkeypatch.setattr(Batches, "_judge", lent_meanwhile)
+    monkeypatch.setattr(Acting, "judge", lent_meanwhile)
     declare(delete(Book, "read_at"))
 
     job = run("job").jobs[0]

@@ -2,31 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import (
-    DatabaseError,
-    OperationalError,
-    close_old_connections,
-    connection,
-    connections,
-    transaction,
-)
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.db.models import Q
 
 from session_cleanup.engine import runner
+from session_cleanup.engine.acting import Acting
 from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.counts import Totals
 from session_cleanup.engine.ladder import Ladder
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.report import RunRequest
-from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import DatabaseUnavailable, LeaseBusy
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
+from tests.engine.running import another_connection, lock
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
 from tests.testapp.models import Author, Book
 from tests.testapp.shapes import House, Meter
@@ -38,64 +32,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def run():
     return lambda *jobs, **options: runner.run(RunRequest(jobs=jobs, **options), now=NOW)
-
-
-@pytest.fixture
-def between_finding_and_acting(monkeypatch):
-    """between_finding_and_acting(action): do it once, after a walk has found rows, before the batch."""
-
-    def arrange(action: Callable[[], None]) -> None:
-        step = KeysetWalk.step
-        todo = [action]
-
-        def found_then_changed(self, size):
-            found = step(self, size)
-            if found.keys and todo:
-                todo.pop()()
-            return found
-
-        monkeypatch.setattr(KeysetWalk, "step", found_then_changed)
-
-    return arrange
-
-
-@contextmanager
-def another_connection():
-    """A transaction of another process, open until the block ends."""
-    begin, end, ready = threading.Event(), threading.Event(), threading.Event()
-    work: list[Callable[[], None]] = []
-
-    def live() -> None:
-        try:
-            with transaction.atomic():
-                begin.wait(20)
-                for each in work:
-                    each()
-                ready.set()
-                end.wait(20)
-        finally:
-            ready.set()
-            connections.close_all()
-
-    thread = threading.Thread(target=live)
-    thread.start()
-
-    def do(action: Callable[[], None]) -> None:
-        work.append(action)
-        begin.set()
-        assert ready.wait(20)
-
-    try:
-        yield do
-    finally:
-        begin.set()
-        end.set()
-        thread.join(20)
-        close_old_connections()
-
-
-def lock(row):
-    return lambda: type(row)._base_manager.select_for_update().get(pk=row.pk)
 
 
 def test_a_session_refreshed_between_finding_and_acting_is_kept(run, between_finding_and_acting):
@@ -167,7 +103,7 @@ def test_a_member_inserted_while_its_session_is_closed_goes_offline_too(run, mon
     row = SessionFactory(expires_at=NOW - SECOND)
     user = UserFactory()
     commits_late = ExitStack()
-    act = Batches._act_at_once
+    act = Acting.act_at_once
 
     def insert_meanwhile(self, rows):
         other = commits_late.enter_context(another_connection())
@@ -180,7 +116,7 @@ def test_a_member_inserted_while_its_session_is_closed_goes_offline_too(run, mon
         commits_late.close()
         sweep(self, keys)
 
-    monkeypatch.setattr(Batches, "_act_at_once", insert_meanwhile)
+    monkeypatch.setattr(Acting, "act_at_once", insert_meanwhile)
     monkeypatch.setattr(Batches, "sweep", committed_by_then)
     report = run(JOB)
 
@@ -231,7 +167,7 @@ def test_a_deadlock_is_survived(run, settings):
     row = SessionFactory(expires_at=NOW - SECOND)
     member = MemberFactory(session=row)
     entered = threading.Event()
-    apply = Batches._judge
+    apply = Acting.judge
 
     def judge(self, locked):
         entered.set()
@@ -251,7 +187,7 @@ def test_a_deadlock_is_survived(run, settings):
     thread.start()
     time.sleep(0.1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Batches, "_judge", judge)
+        patch.setattr(Acting, "judge", judge)
         report = run(JOB)
     thread.join(20)
 
@@ -264,7 +200,7 @@ def test_a_deadlock_is_survived(run, settings):
 def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatch):
     for _ in range(3):
         MemberFactory(session__expires_at=NOW - SECOND)
-    act = Batches._act_at_once
+    act = Acting.act_at_once
     cut = []
 
     def cut_once(self, rows):
@@ -275,7 +211,7 @@ def test_a_connection_that_is_cut_in_mid_batch_is_taken_up_again(run, monkeypatc
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return done
 
-    monkeypatch.setattr(Batches, "_act_at_once", cut_once)
+    monkeypatch.setattr(Acting, "act_at_once", cut_once)
     report = run(JOB, batch_size=2)
 
     assert cut
@@ -334,8 +270,8 @@ def test_a_commit_whose_answer_is_lost_is_not_counted_twice(run, monkeypatch):
     def committed_but_cut(self, part, cursor, **options):
         locked = batch(self, part, cursor, **options)
         if not lost:
-            lost.append(self.totals)
-            self.totals = type(self.totals)()  # as if the answer had never come
+            lost.append(self.counts.totals)
+            self.counts.totals = Totals()  # as if the answer had never come
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return locked
@@ -430,7 +366,7 @@ def test_batches_are_read_committed_whatever_the_connection_says(run, between_fi
 def test_a_batch_bounds_its_lock_waits_and_statements_and_leaves_no_trace(run, monkeypatch):
     SessionFactory(expires_at=NOW - SECOND)
     seen = []
-    act = Batches._act_at_once
+    act = Acting.act_at_once
 
     def look(self, rows):
         with connection.cursor() as cursor:
@@ -439,7 +375,7 @@ def test_a_batch_bounds_its_lock_waits_and_statements_and_leaves_no_trace(run, m
                 seen.append(cursor.fetchone()[0])
         return act(self, rows)
 
-    monkeypatch.setattr(Batches, "_act_at_once", look)
+    monkeypatch.setattr(Acting, "act_at_once", look)
     run(JOB)
 
     assert seen == ["15ms", "20s", "20s"]

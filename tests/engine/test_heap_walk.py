@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from session_cleanup.engine import ladder, runner
 from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.counts import Counts
 from session_cleanup.engine.heaps import InSlice, heap_of
 from session_cleanup.engine.pacing import Pace, Size
 from session_cleanup.engine.report import RunRequest
@@ -109,13 +110,13 @@ def test_max_rows_is_exact(run, along_the_heap, limit):
 def test_no_batch_has_more_rows_than_allowed(run, along_the_heap, monkeypatch, size, due):
     make_sessions(due)
     counts = [0]
-    entry = Batches._entry
+    entry = Counts.entry
 
-    def note(self, cursor):
+    def note(self, cursor, walk):
         counts.append(self.totals.changed)
-        return entry(self, cursor)
+        return entry(self, cursor, walk)
 
-    monkeypatch.setattr(Batches, "_entry", note)
+    monkeypatch.setattr(Counts, "entry", note)
     run(JOB, batch_size=size)
 
     assert max(after - before for before, after in pairwise(counts)) <= size
@@ -148,7 +149,8 @@ def test_an_update_of_one_table_is_one_statement_a_slice(run, along_the_heap, de
     assert set(Session.objects.active()) == kept
 
 
-def test_a_delete_of_rows_that_stand_alone_is_one_statement_a_slice(run, along_the_heap):
+def test_a_delete_of_rows_that_stand_alone_is_one_statement_a_slice(run, along_the_heap, settings):
+    settings.SESSION_CLEANUP_UNDO_DAYS = 0
     DeclineFactory.create_batch(5, last_declined_at=NOW - 99 * DAY)
     kept = DeclineFactory(last_declined_at=NOW)
 

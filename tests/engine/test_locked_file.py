@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from session_cleanup.engine import runner
-from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.acting import Acting
 from session_cleanup.engine.ladder import Ladder
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.models import Session
@@ -66,7 +66,7 @@ def test_a_batch_takes_the_write_lock_at_its_start_and_leaves_the_connection_as_
     SessionFactory(expires_at=NOW - SECOND)
     seen = []
     monkeypatch.setattr(
-        Batches, "_lock", lambda self, rows, **_: seen.append(connection.transaction_mode) or []
+        Acting, "lock", lambda self, rows, **_: seen.append(connection.transaction_mode) or []
     )
 
     runner.run(RunRequest(jobs=("collaborative-expired",)), now=NOW)

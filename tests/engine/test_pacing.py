@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from session_cleanup.engine import drain, ladder
+from session_cleanup.engine.acting import Acting
 from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.pacing import EndState, Pace, Size
 from session_cleanup.engine.pressure import Pressure
@@ -161,14 +162,14 @@ def test_the_deadline_and_the_signal_end_a_job():
 
 def slow_update(monkeypatch, per_row):
     """Each row of a batch takes `per_row` seconds to act on, in one statement."""
-    act = Batches._act_at_once
+    act = Acting.act_at_once
 
     def slowly(self, part):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(%s)", [per_row * len(part.keys)])
         return act(self, part)
 
-    monkeypatch.setattr(Batches, "_act_at_once", slowly)
+    monkeypatch.setattr(Acting, "act_at_once", slowly)
 
 
 @pytest.mark.postgres
@@ -248,7 +249,7 @@ def test_claims_are_written_only_when_a_later_job_could_come_upon_the_rows(run, 
     """Collaborative sessions are of another kind than all that later jobs look at."""
     SessionFactory(expires_at=NOW - SECOND)
     AfterHoursFactory(expires_at=NOW - 30 * DAY)
-    monkeypatch.setattr("session_cleanup.engine.runner._Run._delete_claims", lambda self: None)
+    monkeypatch.setattr("session_cleanup.engine.execution.Execution._delete_claims", lambda self: None)
 
     run(*(job.name for job in jobs()))
 

@@ -11,10 +11,22 @@ from django.db.models import F, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from session_cleanup.engine import footprint
+from session_cleanup.engine import footprint, walks
 from session_cleanup.engine.report import JobReport, RunReport
 from session_cleanup.models import Hold
-from session_cleanup.policies import Aged, Close, Deactivate, Delete, Orphaned, Policy, Update
+from session_cleanup.models.payloads import Print
+from session_cleanup.policies import (
+    Aged,
+    Close,
+    Deactivate,
+    Delete,
+    Duplicated,
+    Excess,
+    Invalid,
+    Orphaned,
+    Policy,
+    Update,
+)
 from tests.factories import DAY, NOW
 from tests.testapp.models import (
     Album,
@@ -24,21 +36,83 @@ from tests.testapp.models import (
     Bookmark,
     Car,
     Chapter,
+    Click,
     Comment,
     Footnote,
     Loan,
     Song,
     Vehicle,
+    Visit,
 )
 
-MODELS = [Song, Album, Artist, Loan, Footnote, Bookmark, Chapter, Book, Author, Comment, Car, Vehicle]
+MODELS = [
+    Click,
+    Visit,
+    Song,
+    Album,
+    Artist,
+    Loan,
+    Footnote,
+    Bookmark,
+    Chapter,
+    Book,
+    Author,
+    Comment,
+    Car,
+    Vehicle,
+]
 AGES = [0 * DAY, DAY, 2 * DAY]
 CLOCKS = [None, *(NOW - days * DAY - timedelta(seconds=1) for days in (-1, 0, 1, 2, 3))]
+
+
+PAYLOADS = [None, {"a": 1}, {"a": 2}, [], "enc:x", {"encrypted": "x"}]
+
+
+def is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def ranking(keep: int) -> list[Policy]:
+    """Selections that rank, look into a value and compare, on the same rows, each with two actions."""
+    kept = {"verdict": "valid", "checked_at": "checked_at", "digest": "digest", "size": "size"}
+    told = {"checked_at": "checked_at", "changed_at": "changed_at"}
+    selections = {
+        "excess": Excess(("author", "source"), "came_at", keep=keep),
+        "excess-of-author": Excess("author", "came_at", keep=keep, protect_newest=Q(is_active=True)),
+        "excess-inactive": Excess("source", "came_at", keep=keep, protect=Q(is_active=True)),
+        "invalid": Invalid("payload", is_object, **kept, changed_at="changed_at"),  # type: ignore[arg-type]
+        "duplicated": Duplicated("author", "came_at", digest="digest", **told),  # type: ignore[arg-type]
+        "repeated": Duplicated("source", "came_at", digest="digest", keep="first"),
+        "old": Aged("came_at", DAY),
+    }
+    deleting = [
+        Policy(name=f"delete-{name}", model="testapp.Visit", select=select, action=Delete())
+        for name, select in selections.items()
+    ]
+    active = Q(is_active=True)
+    return deleting + [
+        Policy(
+            name=f"deactivate-{name}", model="testapp.Visit", where=active, select=select, action=Deactivate()
+        )
+        for name, select in selections.items()
+    ]
 
 
 def policies(age: timedelta) -> list[Policy]:
     """One of each kind, all on tables that lead to each other."""
     return [
+        Policy(
+            name="excess-books",
+            model="testapp.Book",
+            select=Excess("author", "read_at", keep=1, protect_newest=Q(is_active=True)),
+            action=Delete(),
+        ),
+        Policy(
+            name="excess-comments",
+            model="testapp.Comment",
+            select=Excess("parent", "made_at", keep=1),
+            action=Delete(),
+        ),
         Policy(name="delete-books", model="testapp.Book", select=Aged("read_at", age), action=Delete()),
         Policy(
             name="deactivate-books",
@@ -139,9 +213,29 @@ def fill(random: Random) -> None:
     comments: list[Any] = [None]
     for _ in range(8):
         comments.append(Comment.objects.create(parent=random.choice(comments), made_at=clock()))
-    for row in [*books, *vehicles, *chapters]:
+    visits = [visit(random, authors, clock) for _ in range(14)]
+    for _ in many(6):
+        Click.objects.create(visit=random.choice(visits))
+    for row in [*books, *vehicles, *chapters, *visits]:
         if random.random() < 0.1:
             Hold.objects.place(row)
+
+
+def visit(random: Random, authors: list[Any], clock: Callable[[], Any]) -> Visit:
+    """Its verdict and digest are right, of another time, wrong or missing."""
+    payload = random.choice(PAYLOADS)
+    digests = [None, Print.of(payload).digest, *2 * [Print.of({"a": 1}).digest]]
+    return Visit.objects.create(
+        author=random.choice([None, *authors[:2]]),
+        source=random.choice([None, "a", "b"]),
+        is_active=random.random() < 0.6,
+        came_at=clock(),
+        changed_at=clock() or NOW - 2 * DAY,
+        payload=payload,
+        valid=random.choice([None, True, False]),
+        digest=random.choice(digests),
+        checked_at=random.choice([NOW - DAY, clock()]),
+    )
 
 
 def outcome(job: JobReport, count: int | None) -> tuple[Any, ...]:
@@ -175,11 +269,13 @@ def test_a_dry_run_counts_what_the_run_then_does(
     random = Random(seed)
     empty()
     fill(random)
-    declare(*random.sample(policies(random.choice(AGES)), random.randint(1, 8)))
+    everything = policies(random.choice(AGES)) + ranking(random.randint(1, 3))
+    declare(*random.sample(everything, random.randint(1, 10)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(footprint, "MANY", many)
         preview = run(dry_run=True)
-    executed = run(batch_size=random.randint(1, 4))
+        patch.setattr(walks, "WINDOW", random.choice([1, 2, 5, 100]))
+        executed = run(batch_size=random.randint(1, 4))
 
     assert check(preview, executed)

@@ -7,7 +7,8 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from session_cleanup.engine import runner
-from session_cleanup.engine.batches import Batches, Totals
+from session_cleanup.engine.batches import Batches
+from session_cleanup.engine.counts import Counts, Totals
 from session_cleanup.engine.drain import Drain
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun, Session
@@ -77,10 +78,10 @@ def test_a_failed_job_does_not_stop_the_others_and_is_logged_whole(run, monkeypa
 def test_what_cannot_be_written_to_the_history_is_not_silent(run, monkeypatch):
     SessionFactory(expires_at=NOW - SECOND)
 
-    def disk_full(self, cursor):
+    def disk_full(self, cursor, walk):
         raise DatabaseError("could not extend file: No space left on device")
 
-    monkeypatch.setattr("session_cleanup.engine.batches.Batches._entry", disk_full)
+    monkeypatch.setattr(Counts, "entry", disk_full)
 
     report = run(JOB)
 
@@ -96,7 +97,7 @@ def test_a_count_that_this_process_never_learned_stays_in_the_history(run, monke
 
     def committed_but_cut(self, part, cursor, **options):
         batch(self, part, cursor, **options)
-        self.totals, self.unsure = Totals(), True
+        self.counts.totals, self.counts.unsure = Totals(), True
         raise DatabaseError("gone for good")
 
     def cannot_ask(self):
@@ -104,7 +105,7 @@ def test_a_count_that_this_process_never_learned_stays_in_the_history(run, monke
             raise DatabaseError("still gone")
 
     monkeypatch.setattr(Batches, "run_whole", committed_but_cut)
-    monkeypatch.setattr(Batches, "settle", cannot_ask)
+    monkeypatch.setattr(Counts, "settle", cannot_ask)
     report = run(JOB)
 
     assert report.jobs[0].end_state == "failed"

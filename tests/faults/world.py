@@ -93,7 +93,7 @@ class World:
 
     def keys_due(self, shape: Shape) -> list[Any]:
         """In the order of the walk."""
-        order: Sequence[Any] = [shape.policy.select.column, "pk"]
+        order: Sequence[Any] = [*shape.policy.select.columns, "pk"]
         if self.walk == "heap":
             place = "ctid" if on_postgres() else "rowid"
             order = [RawSQL(f"{shape.counted[0].table}.{place}", [])]

@@ -1,7 +1,9 @@
 """The system checks of this project: their ids, and a policy that nothing is wrong with."""
 
 from session_cleanup.checks import check_configuration
-from session_cleanup.policies import Aged, Delete, Policy
+from session_cleanup.policies import Aged, Delete, Policy, presets
+
+HOUSEKEEPING = [job.name for job in presets.HOUSEKEEPING()]  # after all others
 
 
 def found(check=check_configuration):

@@ -33,6 +33,13 @@ def test_it_is_written_as_in_a_model():
     )
 
 
+def test_an_index_that_holds_only_some_of_the_rows_leads_to_none():
+    """idx_sessions_suspect begins with kind and updated_at, and idx_sessions_open_expired with expires_at."""
+    assert not served_by_index(policy(Q(kind="browser"), "updated_at"), Session)
+    assert not served_by_index(policy(Q(title="x"), "expires_at"), Session)
+    assert served_by_index(policy(Q(title="x", ended_at=None), "expires_at"), Session)
+
+
 def test_a_column_that_must_not_be_null_has_many_values():
     """idx_sessions_ended begins with kind and ended_at."""
     assert not served_by_index(policy(Q(kind="x", ended_at__isnull=False), "last_activity_at"), Session)

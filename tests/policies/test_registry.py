@@ -8,6 +8,7 @@ from session_cleanup.exceptions import ConfigurationError, PolicyError
 from session_cleanup.policies import Aged, Delete, Policy, register, registry
 from session_cleanup.policies.policy import GROUPS
 from session_cleanup.policies.presets import PRESETS, SYSTEMS
+from tests.policies.checking import HOUSEKEEPING
 
 
 def policy(name, **values):
@@ -39,14 +40,14 @@ def test_presets_come_first_then_the_projects_own_then_housekeeping(declare, set
         "presentations-blank",
         "own-b",
         "own-a",
-        "housekeeping-history",
+        *HOUSEKEEPING,
     ]
 
 
 def test_presets_are_off_unless_they_are_named(declare):
     declare()
 
-    assert names(registry.jobs()) == ["housekeeping-history"]
+    assert names(registry.jobs()) == HOUSEKEEPING
 
 
 def test_days_are_those_of_the_job_or_else_of_its_preset_or_else_a_default(declare, settings):
@@ -66,7 +67,7 @@ def test_no_preset_is_called_like_a_group_or_one_of_its_jobs():
 
 
 def test_a_run_takes_all_but_the_weekly_and_monthly_jobs(project):
-    assert names(registry.select()) == ["hours", "days", "housekeeping-history"]
+    assert names(registry.select()) == ["hours", "days", *HOUSEKEEPING]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_jobs_are_taken_by_name_in_their_own_order(project, asked, taken):
     ("group", "taken"),
     [
         ("hourly", ["hours"]),
-        ("daily", ["days", "housekeeping-history"]),
+        ("daily", ["days", *HOUSEKEEPING]),
         ("weekly", ["weeks"]),
         ("monthly", ["months"]),
     ],
@@ -131,7 +132,7 @@ def test_housekeeping_alone_is_nothing_registered(declare):
 
 @pytest.mark.parametrize(
     ("second", "said"),
-    [("first", "Two policies are named 'first'"), ("hourly", "'hourly', which is a group")],
+    [("first", "Two jobs are named 'first'"), ("hourly", "'hourly', which is a group")],
 )
 def test_a_name_that_means_two_things_is_refused(declare, second, said):
     declare(policy("first"), policy(second))
@@ -145,7 +146,7 @@ def test_a_name_of_a_shipped_job_is_taken_only_while_its_preset_is_on(declare, s
     assert "collaborative-expired" in names(registry.jobs())
 
     settings.SESSION_CLEANUP_PRESETS = ["collaborative"]
-    with pytest.raises(ConfigurationError, match="Two policies are named 'collaborative-expired'"):
+    with pytest.raises(ConfigurationError, match="Two jobs are named 'collaborative-expired'"):
         registry.jobs()
 
 
@@ -161,7 +162,7 @@ def test_register_takes_several(declare):
     declare()
     register(policy("a"), policy("b"))
 
-    assert names(registry.jobs()) == ["a", "b", "housekeeping-history"]
+    assert names(registry.jobs()) == ["a", "b", *HOUSEKEEPING]
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_a_module_named_cleanup_policies_is_found_in_every_installed_app(module)
 
     registry.autodiscover()
 
-    assert names(registry.jobs()) == ["found", "housekeeping-history"]
+    assert names(registry.jobs()) == ["found", *HOUSEKEEPING]
     assert registry.failures == {}
 
 
@@ -204,7 +205,7 @@ def test_a_module_that_is_found_twice_declares_once(module):
     registry.autodiscover()
     registry.autodiscover()
 
-    assert names(registry.jobs()) == ["found", "housekeeping-history"]
+    assert names(registry.jobs()) == ["found", *HOUSEKEEPING]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,19 @@
 import pytest
 from django.db.models import F, Q
 
-from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.policies import RUN_CLOCK, Aged, Close, Deactivate, Delete, Orphaned, Update
+from session_cleanup.exceptions import CodecMissing, ConfigurationError
+from session_cleanup.policies import (
+    RUN_CLOCK,
+    Aged,
+    Archive,
+    Close,
+    Compress,
+    Deactivate,
+    Delete,
+    Orphaned,
+    Update,
+)
+from session_cleanup.policies.actions import ARCHIVE
 from tests.policies.checking import found, message_of, policy
 from tests.testapp.models import Car, Vehicle
 
@@ -271,7 +282,65 @@ def test_a_key_that_is_a_number_a_text_or_a_uuid_is_fine(declare, model):
     assert found() == []
 
 
+PACKING = {"model": "testapp.Document", "select": Aged("made_at"), "action": Compress("body", codec="zstd")}
+
+
+def test_e010_a_column_that_cannot_read_packed_documents(declare):
+    declare(policy(model="session_cleanup.CleanupRun", select=Aged("started_at"), action=Compress("options")))
+
+    assert found() == ["E010"]
+    assert "CleanupRun.options is a JSONField, which cannot read packed documents" in message_of()
+
+
+def test_e016_a_codec_that_is_not_installed(declare, monkeypatch):
+    declare(policy(**PACKING))
+    assert found() == []
+
+    def nothing():
+        raise CodecMissing("Install something.")
+
+    monkeypatch.setattr("session_cleanup.packing.codecs._zstd", nothing)
+    assert found() == ["E016"]
+    assert "Install something." in message_of()
+
+
+def test_w006_a_condition_that_looks_into_what_may_be_packed(declare):
+    declare(policy(**PACKING | {"where": Q(body__isnull=False, body__is_packed=False)}))
+    assert found() == []
+
+    declare(policy(**PACKING | {"where": Q(body__viewport__width=7)}))
+    assert found() == ["W006"]
+    assert "'body__viewport__width' looks into testapp.Document.body" in message_of()
+
+
 def test_w001_no_index_leads_to_the_clock(declare):
     declare(policy(select=Aged("closed_at")))
 
     assert found() == ["W001"]
+
+
+@pytest.mark.parametrize(
+    "secret", ["nothing", "id", "author", "shop.Nothing.name", "testapp.Chapter.book", "a.b.c.d"]
+)
+def test_e022_a_secret_that_is_none(declare, secret):
+    declare(policy(secret=(secret,)))
+    assert found() == ["E022"]
+
+    declare(policy(secret=("title", "testapp.Chapter.is_open")))
+    assert found() == []
+
+
+def test_e022_a_secret_that_a_model_does_not_have(declare, monkeypatch):
+    declare()
+    monkeypatch.setattr(Car, "cleanup_secret", ("vehicle_numbr",), raising=False)
+
+    assert "E022" in found()
+    assert "testapp.Car.cleanup_secret" in message_of()
+
+
+def test_e023_a_storage_that_is_not_there(declare, settings):
+    declare(policy(action=Archive(to="storage")))
+    assert found() == ["E023"]
+
+    settings.STORAGES = {**settings.STORAGES, ARCHIVE: {"BACKEND": "a.storage"}}
+    assert found() == []

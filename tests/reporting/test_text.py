@@ -175,7 +175,7 @@ def test_the_list_of_jobs_is_a_table():
     assert len(lines) == len(jobs) + 1
     assert lines[1].startswith("presentations-blank ")
     assert lines[1].endswith(" 24 hours")
-    assert len({line.index(" daily ") for line in lines[1:]}) == 1
+    assert len({line.index(f" {job.group} ") for line, job in zip(lines[1:], jobs, strict=True)}) == 1
 
 
 def test_times_are_utc_with_z():

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from session_cleanup.engine import walks
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.models import (
     CleanupRun,
@@ -13,6 +14,9 @@ from session_cleanup.models import (
     Session,
     SessionDecline,
     SessionProfile,
+    SessionReport,
+    UndoRecord,
+    UndoSet,
 )
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
@@ -29,8 +33,18 @@ INDEX_OF = {
     "after-hours-fingerprints": "idx_fingerprints_session",
     "after-hours-profiles": "idx_profiles_user",
     "after-hours-ended": "idx_sessions_ended",
+    "browser-expired": "idx_sessions_created",
+    "browser-orphaned": "idx_sessions_unheld",
+    "browser-excess": "idx_sessions_holder",
+    "browser-invalid": "idx_sessions_suspect",
+    "browser-compress": "idx_sessions_packable",
+    "browser-duplicates": "idx_sessions_digest",
     "housekeeping-history": "started_at",
+    "housekeeping-undo": "idx_undo_expires",
+    "housekeeping-undo-sets": "expires_at",
+    "housekeeping-reports": "idx_reports_created",
 }
+IN_WINDOWS = ("prints", "files", "excess", "duplicates")
 ROWS = 60_000
 
 # All five kinds, a year of them; n % 5 is the kind. Of each kind most rows are over and done with,
@@ -38,14 +52,19 @@ ROWS = 60_000
 SESSIONS = f"""
 INSERT INTO session_cleanup_session
     (uid, kind, title, holder_type, is_active, created_at, updated_at, last_activity_at, expires_at,
-     ended_at, end_reason, has_blank_presentation, has_topic, has_user_content, settings)
+     ended_at, end_reason, has_blank_presentation, has_topic, has_user_content, settings, holder, payload,
+     payload_valid, payload_digest, payload_checked_at)
 SELECT gen_random_uuid(),
     (ARRAY['presentation', 'collaborative', 'after_hours', 'browser', 'recurring'])[1 + n %% 5],
     'Session ' || n, '', NOT over, made, made, made,
     CASE WHEN due THEN %(now)s - interval '1 hour' WHEN over THEN made + interval '7 days'
          ELSE %(now)s + interval '3 days' END,
     CASE WHEN over THEN made + interval '7 days' END, '',
-    n %% 5 = 0, n %% 5 = 0 AND NOT due, false, '{{}}'
+    n %% 5 = 0, n %% 5 = 0 AND NOT due, false, '{{}}',
+    CASE WHEN n / 5 %% 20 > 0 THEN n / 5 %% 1000 END,
+    CASE WHEN n %% 5 = 3 THEN jsonb_build_object('cookies', repeat('x', 200)) END,
+    n %% 5 = 3 OR NULL, CASE WHEN n %% 5 = 3 THEN md5((n / 5 %% 6000)::text) END,
+    CASE WHEN n %% 5 = 3 AND NOT due THEN made END
 FROM (
     SELECT n, n / 5 %% 100 = 0 AS due, n / 5 %% 100 > 20 AS over,
         %(now)s - interval '1 year' * (n::float / {ROWS}) AS made
@@ -81,15 +100,35 @@ INSERT INTO session_cleanup_cleanuprun
 SELECT 'ok', 'command', '', 'web-1', 1, '{}', %(now)s - interval '91 days' * (n::float / 30000)
 FROM generate_series(1, 30000) n
 """
+REPORTS = """
+INSERT INTO session_cleanup_sessionreport (month, created_at, metrics, recommendations)
+SELECT date '1900-01-01' + n, %(now)s - interval '91 days' * (n::float / 30000), '{}', '[]'
+FROM generate_series(1, 30000) n
+"""
+# A run a day, whose records are kept for a year; those of the last one have not been purged yet.
+RECORDS = """
+INSERT INTO session_cleanup_undorecord (set_id, expires_at, data)
+SELECT n / 250, %(now)s + (interval '1 day' * (n / 250)) - interval '1 minute', '(1)'
+FROM generate_series(1, 60000) n
+"""
+SETS = """
+INSERT INTO session_cleanup_undoset
+    (run_id, job, model, kind, columns, sealed, left_out, restored, expires_at)
+SELECT n, '', '', 'deleted', '[]', '[]', '[]', 0, %(now)s - interval '91 days' * (n::float / 30000)
+FROM generate_series(1, 30000) n
+"""
 
 
 @pytest.fixture(scope="module")
 def filled(django_db_setup, django_db_blocker):
     """Tables as they are in a project that has been running for a year; removed at the end."""
-    models = [Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun]
+    models = [
+        *(Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun),
+        *(SessionReport, UndoRecord, UndoSet),
+    ]
     tables = ", ".join(f'"{model._meta.db_table}"' for model in models)
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS):
+        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS, REPORTS, RECORDS, SETS):
             cursor.execute(fill, {"now": NOW})
         cursor.execute(f"ANALYZE {tables}, auth_user")
     yield
@@ -97,10 +136,11 @@ def filled(django_db_setup, django_db_blocker):
         cursor.execute(f"TRUNCATE {tables}, auth_user CASCADE")
 
 
-def queries_of(job):
+def queries_of(job, monkeypatch):
     """The very statements of the first two steps of a walk."""
     [policy] = registry.select([job])
     walk = KeysetWalk(policy, Claims("default", NOW))
+    monkeypatch.setattr(walks, "WINDOW", 5_000)
     with CaptureQueriesContext(connection) as captured:
         walk.position = walk.step(100).end
         walk.step(100)
@@ -129,13 +169,13 @@ def scans_of(sql, table):
 
 
 def test_every_shipped_job_is_looked_at_here():
-    assert [job.name for job in registry.jobs()] == list(INDEX_OF)
+    assert [job.name for job in registry.policies_among(registry.jobs())] == list(INDEX_OF)
 
 
 @pytest.mark.parametrize(("job", "index"), INDEX_OF.items())
-def test_the_walk_reads_its_table_by_the_index_named_for_it(filled, db, job, index):
+def test_the_walk_reads_its_table_by_the_index_named_for_it(filled, db, monkeypatch, job, index):
     [policy] = registry.select([job])
-    for sql in queries_of(job):
+    for sql in queries_of(job, monkeypatch):
         kinds, used = scans_of(sql, policy.get_model()._meta.db_table)
 
         assert kinds, sql
@@ -143,10 +183,10 @@ def test_the_walk_reads_its_table_by_the_index_named_for_it(filled, db, job, ind
         assert any(index in name for name in used), (used, sql)
 
 
-@pytest.mark.parametrize("job", [job for job in INDEX_OF if not job.endswith(("prints", "files"))])
-def test_a_walk_by_age_stops_after_the_rows_it_wants(filled, db, job):
+@pytest.mark.parametrize("job", [job for job in INDEX_OF if not job.endswith(IN_WINDOWS)])
+def test_a_walk_by_age_stops_after_the_rows_it_wants(filled, db, monkeypatch, job):
     """It sorts nothing but rows of one moment by their keys; a search for orphans has its window."""
-    for sql in queries_of(job):
+    for sql in queries_of(job, monkeypatch):
         assert not [node for node in nodes_of(plan_of(sql)) if node["Node Type"] == "Sort"], sql
 
 
@@ -156,7 +196,7 @@ def test_no_index_is_there_that_no_policy_uses(model):
 
 
 def test_the_rows_of_this_test_are_due_in_a_realistic_share(filled, db):
-    for job in registry.jobs():
+    for job in registry.policies_among(registry.jobs()):
         claims = Claims("default", NOW)
         share = job.matching(claims).count() / job.get_model()._base_manager.count()
 

@@ -12,6 +12,12 @@ KIND_OF = {
     "collaborative-expired": "collaborative",
     "after-hours-close": "after_hours",
     "after-hours-ended": "after_hours",
+    "browser-expired": "browser",
+    "browser-orphaned": "browser",
+    "browser-excess": "browser",
+    "browser-invalid": "browser",
+    "browser-compress": "browser",
+    "browser-duplicates": "browser",
 }
 LONG_AGO = NOW - 400 * DAY
 DUE_FOR_EVERYTHING = {
@@ -23,12 +29,25 @@ DUE_FOR_EVERYTHING = {
 }
 
 
+KNOWN = {
+    "payload": ["no object, and long enough to be compressed"] * 10,
+    "payload_valid": False,
+    "payload_digest": "same",
+    "payload_checked_at": LONG_AGO,
+    "updated_at": LONG_AGO,
+}
+
+
 @pytest.fixture
-def all_kinds(db):
+def all_kinds(db, settings):
+    settings.SESSION_CLEANUP_MAX_PER_HOLDER = 1
     for kind in Session.Kind.values:
         session = SessionFactory(kind=kind, **DUE_FOR_EVERYTHING)
         MemberFactory(session=session)
-        SessionFactory(kind=kind, is_active=False, ended_at=LONG_AGO, **DUE_FOR_EVERYTHING)
+        over = {"is_active": False, "ended_at": LONG_AGO, **DUE_FOR_EVERYTHING}
+        for holder in (None, "7", "7"):
+            SessionFactory(kind=kind, holder=holder, **over)
+    Session.objects.update(**KNOWN)
 
 
 def rows_of_other_kinds(kind=None):
@@ -48,7 +67,7 @@ def test_no_job_touches_another_kind(all_kinds, run, job):
 
 
 def test_no_run_of_all_jobs_touches_a_kind_that_has_none(all_kinds, run):
-    kinds = ["browser", "recurring"]
+    kinds = ["recurring"]
     before = list(Session.objects.filter(kind__in=kinds).order_by("pk").values())
 
     run()
@@ -65,5 +84,5 @@ def test_every_job_on_sessions_is_looked_at_here():
 
 
 def test_only_presentations_are_asked_for_by_blank(all_kinds):
-    assert Session.objects.filter(BLANK).count() == 10
+    assert Session.objects.filter(BLANK).count() == 20
     assert set(Session.objects.blank().values_list("kind", flat=True)) == {"presentation"}

@@ -2,8 +2,11 @@
 
 import uuid
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.utils import timezone
 
+from session_cleanup.packing.fields import PackedJSONField
 from tests.testapp import shapes  # noqa: F401
 
 
@@ -100,3 +103,33 @@ class Truck(Vehicle):
     """Inherits from another table."""
 
     load = models.IntegerField(default=0)
+
+
+class Visit(models.Model):
+    """A payload with what is known of it, in groups that may be NULL and in an order that may be."""
+
+    author = models.ForeignKey(Author, models.CASCADE, null=True, related_name="visits")
+    source = models.CharField(max_length=20, null=True)  # noqa: DJ001
+    is_active = models.BooleanField(default=True)
+    came_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=timezone.now)
+    payload = models.JSONField(null=True)
+    valid = models.BooleanField(null=True)
+    digest = models.CharField(max_length=64, null=True)  # noqa: DJ001
+    size = models.PositiveIntegerField(null=True)
+    checked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["author", "source", "came_at", "id"], name="testapp_visit_group")]
+
+
+class Click(models.Model):
+    visit = models.ForeignKey(Visit, models.CASCADE, related_name="clicks")
+
+
+class Document(models.Model):
+    """A JSON column that may be packed, with values that JSON alone cannot say."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    body = PackedJSONField(null=True, encoder=DjangoJSONEncoder)
+    made_at = models.DateTimeField(null=True, db_index=True)

@@ -1,15 +1,23 @@
 """What is shipped: functions that return policies, on only when SESSION_CLEANUP_PRESETS names them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from session_cleanup.policies.policy import Policy
-from session_cleanup.policies.presets import after_hours, collaborative, housekeeping, presentations
+from session_cleanup.policies.job import Job
+from session_cleanup.policies.presets import (
+    after_hours,
+    browser,
+    browser_report,
+    collaborative,
+    housekeeping,
+    presentations,
+)
 from session_cleanup.policies.presets.libraries import KEPT, LIBRARIES
 
-SYSTEMS: dict[str, Callable[[], list[Policy]]] = {
+SYSTEMS: dict[str, Callable[[], Sequence[Job]]] = {
     "presentations": presentations.policies,
     "collaborative": collaborative.policies,
     "after_hours": after_hours.policies,
+    "browser": lambda: [*browser.policies(), *browser_report.routines()],
 }
 PRESETS = {**SYSTEMS, **{name: library.policies for name, library in LIBRARIES.items()}}
 HOUSEKEEPING = housekeeping.policies  # always on, after all others

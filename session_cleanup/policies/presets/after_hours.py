@@ -6,7 +6,7 @@ from django.db.models import F, Q
 
 from session_cleanup.conf import conf
 from session_cleanup.policies.actions import RUN_CLOCK, Close, Delete
-from session_cleanup.policies.policy import Policy
+from session_cleanup.policies.policy import Policy, kept_for
 from session_cleanup.policies.selections import Aged, Orphaned
 
 CRON = "0 4 * * *"
@@ -33,6 +33,7 @@ def policies() -> list[Policy]:
             model="session_cleanup.SessionDecline",
             select=Aged("last_declined_at", older_than=timedelta(days=conf.DECLINE_DAYS)),
             action=Delete(),
+            undo=kept_for(),
             cron=CRON,
             preset="after_hours",
         ),
@@ -42,6 +43,7 @@ def policies() -> list[Policy]:
             model="session_cleanup.DeviceFingerprint",
             select=Orphaned("session"),
             action=Delete(),
+            undo=kept_for(),
             cron=CRON,
             preset="after_hours",
         ),
@@ -51,6 +53,7 @@ def policies() -> list[Policy]:
             model="session_cleanup.SessionProfile",
             select=Orphaned("user"),
             action=Delete(),
+            undo=kept_for(),
             cron=CRON,
             preset="after_hours",
         ),
@@ -63,6 +66,7 @@ def policies() -> list[Policy]:
                 where=Q(kind="after_hours", ended_at__isnull=False),
                 select=Aged("ended_at", older_than=timedelta(days=conf.ENDED_DAYS)),
                 action=Delete(),
+                undo=kept_for(),
                 cron=CRON,
                 columns=("title",),
                 preset="after_hours",

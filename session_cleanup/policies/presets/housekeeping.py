@@ -1,4 +1,4 @@
-"""Our own tables grow too: the history is pruned after SESSION_CLEANUP_HISTORY_DAYS."""
+"""Our own tables grow too: the history, the reports, and what can be taken back no more."""
 
 from datetime import timedelta
 
@@ -14,6 +14,27 @@ def policies() -> list[Policy]:
             name="housekeeping-history",
             model="session_cleanup.CleanupRun",
             select=Aged("started_at", older_than=timedelta(days=conf.HISTORY_DAYS)),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+        Policy(
+            name="housekeeping-undo",
+            model="session_cleanup.UndoRecord",
+            select=Aged("expires_at"),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+        Policy(  # a few rows a run; they say for a while that a run can no longer be taken back
+            name="housekeeping-undo-sets",
+            model="session_cleanup.UndoSet",
+            select=Aged("expires_at", older_than=timedelta(days=conf.HISTORY_DAYS)),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+        Policy(
+            name="housekeeping-reports",
+            model="session_cleanup.SessionReport",
+            select=Aged("created_at", older_than=timedelta(days=conf.REPORT_DAYS)),
             action=Delete(),
             cron="30 5 * * *",
         ),

@@ -26,7 +26,7 @@ class LastRun:
 @dataclass(frozen=True)
 class JobFigures:
     name: str
-    action: str
+    action: str  # this, model and due: only a policy has them
     model: str
     schedule: str  # empty: it was refused
     due: Figure

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import router
-from django.db.models import Count, Prefetch, Q, Subquery
+from django.db.models import Count, Prefetch, Q
 from django.utils.translation import gettext as _
 
 from session_cleanup.conf import conf
@@ -16,6 +16,7 @@ from session_cleanup.models import CleanupRun, JobRun, Session
 from session_cleanup.models.history import as_stored
 from session_cleanup.policies import fit, registry, validation
 from session_cleanup.policies.claims import Claims
+from session_cleanup.policies.job import Job
 from session_cleanup.policies.policy import Policy
 from session_cleanup.scheduling.schedules import schedule_of
 from session_cleanup.web.admin.figures import (
@@ -52,7 +53,11 @@ def gather() -> Figures:
         runs=reader.bounded(history, lambda: _runs(history)),
         sessions=reader.bounded(sessions, lambda: _sessions(sessions)),
         jobs=[_job(job, counts, last) for job in jobs],
-        ages=[AgeFigures(job.name, counts.ask(job, statistics.by_age)) for job in jobs if job.by_age],
+        ages=[
+            AgeFigures(policy.name, counts.ask(policy, statistics.by_age))
+            for policy in registry.policies_among(jobs)
+            if policy.by_age
+        ],
     )
 
 
@@ -76,8 +81,12 @@ class _Counts:
         return self.reader.read(using, lambda: question(job, here))
 
 
-def _job(job: Policy, counts: _Counts, last: dict[str, LastRun] | Fault | None) -> JobFigures:
-    due = counts.ask(job, statistics.count_due)
+def _job(job: Job, counts: _Counts, last: dict[str, LastRun] | Fault | None) -> JobFigures:
+    action = model = ""
+    due = None
+    if isinstance(job, Policy):
+        action, model = job.action.name, job.model
+        due = counts.ask(job, statistics.count_due)
     if last is None:
         last = Fault(_("unknown"))
     try:
@@ -86,20 +95,19 @@ def _job(job: Policy, counts: _Counts, last: dict[str, LastRun] | Fault | None) 
         schedule = ""  # one of the problems
     return JobFigures(
         name=job.name,
-        action=job.action.name,
-        model=job.model,
+        action=action,
+        model=model,
         schedule=schedule,
         due=due,
         last=last.get(job.name) if isinstance(last, dict) else last,
     )
 
 
-def _last_runs(jobs: Sequence[Policy], using: str) -> dict[str, LastRun]:
-    rows = JobRun.objects.using(using)
-    newest = [Subquery(rows.filter(job=job.name).order_by("-pk").values("pk")[:1]) for job in jobs]
+def _last_runs(jobs: Sequence[Job], using: str) -> dict[str, LastRun]:
+    rows = JobRun.objects.using(using).newest(job.name for job in jobs)
     return {
         row.job: LastRun(row.run_id, row.run.started_at, state_of(row), row.changed)
-        for row in with_died(rows).filter(pk__in=newest).select_related("run")
+        for row in with_died(rows)
     }
 
 

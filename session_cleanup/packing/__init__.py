@@ -1,0 +1,1 @@
+"""How a JSON document is packed into a short string, and how it is read again."""

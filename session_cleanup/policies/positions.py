@@ -1,0 +1,32 @@
+"""Places of rows in an order of several columns, compared row-wise: (a, b) > (x, y).
+
+An index on the same columns serves such a comparison as a whole; written with OR it serves hardly any.
+"""
+
+from typing import Any
+
+from django.db.models import BooleanField, Func, Lookup
+
+
+class Row(Func):
+    """A row value: (a, b)."""
+
+    template = "(%(expressions)s)"
+    output_field = BooleanField()  # only ever compared with another row
+
+
+class After(Lookup):
+    operator = ">"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        left, left_params = compiler.compile(self.lhs)
+        right, right_params = compiler.compile(self.rhs)
+        return f"{left} {self.operator} {right}", [*left_params, *right_params]
+
+
+class Before(After):
+    operator = "<"
+
+
+class UpTo(After):
+    operator = "<="
