@@ -8,7 +8,7 @@ materialised then, so the rows acted on are the rows judged. In SQLite nobody el
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from session_cleanup.engine.deletion import Deleted, Deletion
 from session_cleanup.engine.footprint import claims_of_run, footprint, judged, reads_one_table
 from session_cleanup.engine.inspection import Inspection
 from session_cleanup.engine.rewriting import Rewriting
+from session_cleanup.engine.sql import Prepared
 from session_cleanup.engine.walks import Keys, Slice
 from session_cleanup.engine.writing import Writer
 from session_cleanup.models import Claim
@@ -42,6 +43,8 @@ class Acting:
     counts: Counts
     remembered: set[type[Model]]  # the models of which later jobs must know the rows that changed
     nests: int = 0  # transactions within those of the batches
+    locking: dict[Any, Prepared] = field(default_factory=dict)
+    statements: dict[Any, Statement] = field(default_factory=dict)
 
     @cached_property
     def writer(self) -> Writer:
@@ -84,26 +87,36 @@ class Acting:
     def reads_one_table(self) -> bool:
         return reads_one_table(self.policy, self.claims)
 
-    def lock(self, rows: QuerySet[Any], *, skip_locked: bool, keys: list[Any] | None = None) -> list[Any]:
-        """Lock the rows and return the keys of those that we got.
-
-        Keys are locked in their order: no deadlock among us.
-        """
-        found = rows.values_list("pk", flat=True)  # no instances: no code of theirs
-        if not connections[self.claims.using].features.has_select_for_update_skip_locked:
-            return list(found) if keys is None else keys  # SQLite: all is ours until the commit
-        no_key = self.policy.action.lets_children_in
-        return list(found.select_for_update(skip_locked=skip_locked, no_key=no_key))
+    def lock(self, part: Slice | Keys, *, due: bool, skip_locked: bool = False) -> list[Any]:
+        """Lock the rows of a part, or those that are `due`; returns the keys of those that we got."""
+        locks = connections[self.claims.using].features.has_select_for_update_skip_locked
+        if isinstance(part, Keys) and not due and not locks:
+            return part.keys  # SQLite: all is ours until the commit
+        rows = self.matching if due else self.everything
+        question = (type(part), due, skip_locked)
+        if question not in self.locking:
+            found = part.of_any(rows).values_list("pk")  # no instances: no code of theirs
+            if isinstance(part, Keys):
+                found = found.order_by("pk")  # no deadlock among us
+            if locks:
+                no_key = self.policy.action.lets_children_in
+                found = found.select_for_update(skip_locked=skip_locked, no_key=no_key)
+            self.locking[question] = Prepared(found)
+        return [key for (key,) in self.locking[question].ask(part.places(rows))]
 
     def judge(self, locked: list[Any]) -> tuple[list[Any], Counter[str]]:
         """Those of the locked rows that are due, and why others that are may not be acted on."""
-        rows = judged(self.policy, self.claims, part=True).filter(AmongKeys(F("pk"), locked))
-        verdicts = dict(rows.values_list("pk", "verdict")) if locked else {}
+        verdicts = dict(self._judging.ask(Keys(locked).places(self.everything))) if locked else {}
         if self.inspection is not None:
             going = isinstance(self.policy.action, Delete)
             verdicts = self.inspection.settle(verdicts, going, self.claims.now)
         due = [key for key in locked if verdicts.get(key) == ""]
         return due, Counter(verdict for verdict in verdicts.values() if verdict)
+
+    @cached_property
+    def _judging(self) -> Prepared:
+        rows = judged(self.policy, self.claims, part=True)
+        return Prepared(Keys.of_any(rows).values_list("pk", "verdict"))
 
     def act(self, due: list[Any], skipped: Counter[str]) -> list[Any]:
         """Act on rows that are locked and due; returns those that were left out."""
@@ -142,16 +155,19 @@ class Acting:
 
     def act_at_once(self, part: Slice | Keys) -> list[Any]:
         """Gives the keys of the rows where other tables are changed with them."""
-        if isinstance(part, Keys):
-            keys, effect = self._statement(part.of(self.matching)).act()
-        else:
-            keys, effect = self._statement_for_slices.act(part.places(self.claims.using))
+        if self._never:
+            return []
+        kind = type(part)
+        if kind not in self.statements:
+            self.statements[kind] = self._statement(kind.of_any(self.matching))
+        keys, effect = self.statements[kind].act(part.places(self.matching))
         self.counts.add(effect)
         return keys
 
     @cached_property
-    def _statement_for_slices(self) -> Statement:
-        return self._statement(Slice.of_any(self.matching))
+    def _never(self) -> bool:
+        """Whether there is no row that could match."""
+        return not Prepared(self.matching).sql
 
     def _statement(self, rows: QuerySet[Any]) -> Statement:
         action = self.policy.action

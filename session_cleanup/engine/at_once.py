@@ -16,11 +16,12 @@ from django.db.models import F, Lookup, Model, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from session_cleanup.engine.kept import Kept
-from session_cleanup.engine.sql import Sql, deleting, selecting, updating
+from session_cleanup.engine.sql import Places, Sql, deleting, placed, selecting, updating
 from session_cleanup.policies.actions import Effect, Update, related_by, resolved
 from session_cleanup.policies.claims import Claims
 
 ROWS = "acted_on"  # the first part
+NOTHING: Places = {}
 
 
 class LeadsTo(Lookup):
@@ -99,15 +100,10 @@ class Statement:
         named = ", ".join(f"{name} AS ({sql})" for name, (sql, _) in written.items())
         self.sql = f"WITH {named} SELECT {', '.join(wanted)}"
 
-    def act(self, places: Mapping[Any, Any] | None = None) -> tuple[list[Any], Effect]:
-        """Do it; gives the keys of the rows of the first part, if there are others, and what was done.
-
-        `places` has what to put in place of a parameter that only stands for one.
-        """
-        known = places or {}
-        params = [known.get(param, param) if type(param) is object else param for param in self.params]
+    def act(self, places: Places = NOTHING) -> tuple[list[Any], Effect]:
+        """Do it; gives the keys of the rows of the first part, if there are others, and what was done."""
         with connections[self.using].cursor() as cursor:
-            cursor.execute(self.sql, params)
+            cursor.execute(self.sql, placed(self.params, places))
             if self.plain:
                 return [], Effect(cursor.rowcount)
             done, changed, *found = cursor.fetchone()

@@ -70,8 +70,7 @@ class Batches:
         self, keys: list[Any], cursor: Cursor | None, wait_ms: int | None
     ) -> tuple[list[Any], list[Any]]:
         with self._transaction(cursor, lock_ms=wait_ms, writes=True):
-            rows = self.acting.rows(keys).order_by("pk")
-            locked = self.acting.lock(rows, skip_locked=wait_ms is None, keys=keys)
+            locked = self.acting.lock(Keys(keys), due=False, skip_locked=wait_ms is None)
             due, skipped = self.acting.judge(locked)
             left_out = self.acting.act(due, skipped)
         if wait_ms is not None:
@@ -103,8 +102,7 @@ class Batches:
                 again = refused or not self.acting.reads_one_table
                 # Keys were found a moment ago; they need not be asked once before the lock and once under it.
                 found = again and isinstance(part, Keys)
-                rows = part.of(self.acting.everything if found else self.acting.matching)
-                due, skipped = self.acting.lock(rows, skip_locked=False), Counter[str]()
+                due, skipped = self.acting.lock(part, due=not found), Counter[str]()
                 if again:
                     due, skipped = self.acting.judge(due)
                 left_out = self.acting.act(due, skipped)

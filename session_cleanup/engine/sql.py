@@ -4,11 +4,37 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import QuerySet
 from django.db.models.sql import DeleteQuery, UpdateQuery
 
 Sql = tuple[str, tuple[Any, ...]]  # with its parameters
+Places = Mapping[Any, Any]  # what to put in place of a parameter that only stands for one
+
+
+class Prepared:
+    """A question put into SQL once, to be asked often, each time with something else in its places."""
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        self.using = rows.db
+        self.compiler: Any = rows.query.get_compiler(rows.db)
+        try:
+            self.sql, self.params = self.compiler.as_sql()
+        except EmptyResultSet:  # a condition that nothing meets
+            self.sql = ""
+
+    def ask(self, places: Places) -> list[Any]:
+        """The values of the rows."""
+        if not self.sql:
+            return []
+        with connections[self.using].cursor() as cursor:
+            cursor.execute(self.sql, placed(self.params, places))
+            return list(self.compiler.results_iter([cursor.fetchall()]))
+
+
+def placed(params: Iterable[Any], places: Places) -> list[Any]:
+    return [places.get(param, param) if type(param) is object else param for param in params]
 
 
 def selecting(rows: QuerySet[Any]) -> Sql:

@@ -21,8 +21,9 @@ from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
 from session_cleanup.engine.heaps import Heap, InSlice, heap_of, tid
 from session_cleanup.engine.pacing import FIRST_ROWS
+from session_cleanup.engine.sql import Places
 from session_cleanup.models.history import plain
-from session_cleanup.policies.claims import AmongKeys, Claims
+from session_cleanup.policies.claims import KEYS, AmongKeys, Claims, as_one_value
 from session_cleanup.policies.conditions import column, facts
 from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
@@ -158,9 +159,9 @@ class Slice:
         """The rows of a slice yet to be named: see `places`."""
         return rows.filter(InSlice(F("pk"), (FIRST, LAST)))
 
-    def places(self, using: str) -> dict[Any, Any]:
-        """What stands for FIRST and LAST in the SQL of `of_any`."""
-        written = tid if connections[using].vendor == "postgresql" else int
+    def places(self, rows: QuerySet[Any]) -> Places:
+        """What to put in the places of FIRST and LAST in the SQL of `of_any`."""
+        written = tid if connections[rows.db].vendor == "postgresql" else int
         return {FIRST: written(self.first), LAST: written(self.last)}
 
 
@@ -170,8 +171,15 @@ class Keys:
 
     keys: list[Any]
 
-    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(AmongKeys(F("pk"), self.keys))
+    @staticmethod
+    def of_any(rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of keys yet to be named: see `places`."""
+        return rows.filter(AmongKeys(F("pk"), KEYS))
+
+    def places(self, rows: QuerySet[Any]) -> Places:
+        """What to put in the place of KEYS in the SQL of `of_any`."""
+        key = plain(rows.model._meta.pk)
+        return {KEYS: as_one_value(self.keys, key, connections[rows.db])}
 
 
 class HeapWalk:

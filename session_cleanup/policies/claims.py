@@ -15,6 +15,8 @@ from django.db.models import Exists, Field, Lookup, Model, QuerySet
 from session_cleanup.models import Hold
 from session_cleanup.models.history import plain
 
+KEYS = object()  # stands for keys that are yet to be named
+
 
 class AmongKeys(Lookup):
     """A key, or a foreign key, among many: sent as one value, an array on PostgreSQL, JSON on SQLite."""
@@ -24,20 +26,29 @@ class AmongKeys(Lookup):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         left, params = compiler.compile(self.lhs)
         field = plain(self.lhs.output_field)
-        keys = self._stored(field, connection)
+        keys = self.rhs if self.rhs is KEYS else as_one_value(self.rhs, field, connection)
         if connection.vendor == "postgresql":
-            if _kinds(keys) <= {int, UUID}:  # a literal without quotes is made ten times faster
-                keys = "{" + ",".join(map(str, keys)) + "}"
             return f"{left} = ANY(%s::{field.rel_db_type(connection)}[])", [*params, keys]
-        return f"{left} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(keys)]
+        return f"{left} IN (SELECT value FROM json_each(%s))", [*params, keys]
 
-    def _stored(self, field: Any, connection: Any) -> Any:
-        """The keys as the database holds them."""
-        if type(field).__module__ == Field.__module__:  # Django's own: numbers and UUIDs stay what they are
-            as_they_are = {int, UUID} if connection.features.has_native_uuid_field else {int}
-            if _kinds(self.rhs) <= as_they_are:
-                return self.rhs  # to prepare each would take longer than to delete its row
-        return [field.get_db_prep_value(key, connection) for key in self.rhs]
+
+def as_one_value(keys: list[Any], field: Any, connection: Any) -> Any:
+    """What is sent for the keys."""
+    keys = _stored(keys, field, connection)
+    if connection.vendor != "postgresql":
+        return json.dumps(keys)
+    if _kinds(keys) <= {int, UUID}:  # a literal without quotes is made ten times faster
+        return "{" + ",".join(map(str, keys)) + "}"
+    return keys
+
+
+def _stored(keys: list[Any], field: Any, connection: Any) -> list[Any]:
+    """The keys as the database holds them."""
+    if type(field).__module__ == Field.__module__:  # Django's own: numbers and UUIDs stay what they are
+        as_they_are = {int, UUID} if connection.features.has_native_uuid_field else {int}
+        if _kinds(keys) <= as_they_are:
+            return keys  # to prepare each would take longer than to delete its row
+    return [field.get_db_prep_value(key, connection) for key in keys]
 
 
 def _kinds(keys: list[Any]) -> set[type]:

@@ -477,3 +477,19 @@ def test_the_pace_of_sqlite_is_at_least_fifty_milliseconds(settings):
     assert (target(True), target(False)) == (0.05, 0.025)
     settings.SESSION_CLEANUP_BATCH_MS = 80
     assert (target(True), target(False)) == (0.08, 0.08)
+
+
+@pytest.mark.parametrize("walk", ["heap", "keyset"])
+@pytest.mark.parametrize("action", [Delete(), Deactivate()])
+@pytest.mark.parametrize("where", [Q(pk__in=[]), Q(pk__in=[], members__is_online=True)])
+def test_a_condition_that_nothing_meets_finds_nothing(run, declare, settings, walk, action, where):
+    settings.SESSION_CLEANUP_WALK = walk
+    SessionFactory(expires_at=NOW - SECOND)
+    where &= Q(is_active=True)
+    select = Aged("expires_at")
+    declare(
+        Policy(name="nothing", model="session_cleanup.Session", select=select, where=where, action=action)
+    )
+
+    assert run("nothing").jobs[0].end_state == "drained"
+    assert Session.objects.active().exists()
