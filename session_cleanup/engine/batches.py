@@ -19,7 +19,7 @@ from django.db.models import Model
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.acting import Acting
-from session_cleanup.engine.connections import batch_transaction
+from session_cleanup.engine.connections import Trouble, batch_transaction, trouble
 from session_cleanup.engine.counts import Counts, Cursor
 from session_cleanup.engine.footprint import PROTECTED, guards
 from session_cleanup.engine.leases import Lease
@@ -45,7 +45,7 @@ class Batches:
     remembered: set[type[Model]]  # the models of which later jobs must know the rows that changed
     seconds: float = 0  # that the last one took, to the end of its commit
     transactions: int = 0  # begun so far
-    failures: int = 0  # how many of them failed
+    failures: int = 0  # how many of them failed in a way that does not tell whether they had a number
     walk: str = KeysetWalk.name
 
     def __post_init__(self) -> None:
@@ -127,6 +127,7 @@ class Batches:
             self.transactions += self.acting.writer.prepare()
         before = self.counts.totals
         self.transactions += 1
+        began = 0.0
         try:
             with batch_transaction(
                 self.claims.using,
@@ -145,7 +146,7 @@ class Batches:
                     self.acting.writer.finish()
         except BaseException as error:
             self.counts.totals = before
-            self.failures += 1
+            self.failures += not (began and self._had_a_number(error))
             if not (isinstance(error, IntegrityError) and isinstance(self.policy.action, Delete)):
                 raise
             # A reference that Django knows nothing of, or one made just now.
@@ -176,9 +177,16 @@ class Batches:
         except (DatabaseError, InterfaceError) as error:  # the next batch renews it, or knows what to do
             logger.warning("lease not renewed job=%s error=%s", self.policy.name, str(error).strip())
 
+    def _had_a_number(self, error: BaseException) -> bool:
+        """Whether a transaction that failed so, once its lease was written, had one number and no more."""
+        if isinstance(self.policy.action, Delete) and self.acting.deletion.nests:
+            return False
+        kind = trouble(error, self.claims.using) if isinstance(error, DatabaseError) else None
+        return kind in (Trouble.LOCKED, Trouble.TOO_SLOW)
+
     @property
     def spent(self) -> tuple[int, int]:
-        """How many transactions there were, and how many failed."""
+        """How many transactions there were, and for how many of them nobody can tell if they wrote."""
         return self.transactions + self.acting.nests, self.failures
 
     @cached_property

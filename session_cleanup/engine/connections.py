@@ -31,6 +31,7 @@ SET_BOUNDS = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in
 HINTS = "; SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 CHECKED: Sql = "SET CONSTRAINTS ALL IMMEDIATE", ()
 NOT_FLUSHED: Sql = "SET LOCAL synchronous_commit = off", ()
+COMMITTED: Sql = "COMMIT", ()
 READ_BOUNDS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in BOUNDS)
 
 
@@ -103,13 +104,15 @@ def batch_transaction(
     connection: Any = connections[using]
     connection.ensure_connection()
     on_sqlite = connection.vendor == "sqlite"
-    ending = () if on_sqlite else (CHECKED,) if flushed else (CHECKED, NOT_FLUSHED)
+    ending = [] if on_sqlite else [CHECKED] if flushed else [CHECKED, NOT_FLUSHED]
     with (
         _one_writer(connection) if on_sqlite else nullcontext(),
         transaction.atomic(using=using, durable=True),
         bounded(connection, statement_ms, lock_ms=lock_ms, hints=HINTS, opening=opening) as answer,
     ):
         yield answer
+        if ending and not connection.savepoint_ids:  # Django's own commit has nothing left to send then
+            ending.append(COMMITTED)
         together([*closing(), *ending], using)
 
 
@@ -176,8 +179,8 @@ class Alone:
         self.ours = ours
 
     def until(self, ours: tuple[int, int], *, to_the_last: bool = False) -> bool:
-        """Whether that was so; `ours`: the writing transactions we have had and how many failed, as at
-        the beginning. A failed one may or may not have been given a number, so then nobody can tell.
+        """Whether that was so; `ours`: the writing transactions we have had, and of how many we do not know
+        whether they were given a number, as at the beginning. If there was such a one, nobody can tell.
 
         `to_the_last`: one that began after our last, and is still under way, counts too.
         """

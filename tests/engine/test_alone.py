@@ -1,6 +1,7 @@
 """Whether somebody else wrote meanwhile, and the second pass along the heap when somebody did."""
 
 import pytest
+from django.db import connection
 
 from session_cleanup.engine import runner
 from session_cleanup.engine.connections import Alone
@@ -93,3 +94,26 @@ def test_a_row_that_became_due_behind_us_is_found_by_a_second_pass(walks, monkey
     assert report.jobs[0].changed == 21
     assert not Session.objects.active().exists()
     assert len(walks) == 2
+
+
+@pytest.mark.postgres
+def test_a_slice_that_is_given_up_leaves_no_doubt(walks, transactional_db):
+    sessions = SessionFactory.create_batch(20, expires_at=NOW - SECOND)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SEQUENCE attempts")  # counts in transactions that are rolled back, too
+        cursor.execute(
+            "CREATE FUNCTION slow_at_first() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN IF nextval('attempts') = 1 THEN PERFORM pg_sleep(5); END IF; RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER slow BEFORE UPDATE ON session_cleanup_session FOR EACH ROW "
+            f"WHEN (NEW.id = {sessions[5].pk}) EXECUTE FUNCTION slow_at_first()"
+        )
+    try:
+        report = runner.run(RunRequest(jobs=(JOB,)), now=NOW)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION slow_at_first CASCADE; DROP SEQUENCE attempts")
+
+    assert report.jobs[0].changed == 20
+    assert len(walks) == 1
