@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.discretion import discreet
 from session_cleanup.engine.hanging import AskedFor
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.plan import check_tables
@@ -37,6 +38,7 @@ Part = tuple[RestoredJob, list[UndoSet], AskedFor | None]
 Sets = dict[tuple[str, str], list[UndoSet]]  # by database and job
 
 
+@discreet()
 def restore(
     request: RestoreRequest, *, now: datetime | None = None, stopped: Callable[[], bool] = lambda: False
 ) -> RestoreReport:

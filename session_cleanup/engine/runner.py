@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.connections import database_clock
+from session_cleanup.engine.discretion import discreet
 from session_cleanup.engine.exactness import doubts
 from session_cleanup.engine.execution import Execution, Observer, fail
 from session_cleanup.engine.pacing import EndState
@@ -25,6 +26,7 @@ from session_cleanup.policies.policy import Policy
 logger = logging.getLogger(__name__)
 
 
+@discreet()
 def run(
     request: RunRequest,
     *,

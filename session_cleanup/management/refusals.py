@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
+from session_cleanup.engine.discretion import discreet
 from session_cleanup.engine.report import sentence
 from session_cleanup.exceptions import ConfigurationError, SessionCleanupError
 
@@ -46,7 +47,8 @@ class RefusingCommand(BaseCommand):
 def exit_statuses() -> Iterator[None]:
     """2 for what was refused, 1 for a database that failed; --traceback still shows the cause."""
     try:
-        yield
+        with discreet():
+            yield
     except ConfigurationError as error:
         raise CommandError(str(error), returncode=2) from error
     except SessionCleanupError as error:
