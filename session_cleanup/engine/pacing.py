@@ -17,6 +17,7 @@ MOST_ROWS = 10_000  # keys of a batch are held in memory
 TICK = 0.05  # seconds between two looks at the stop flag while resting
 SQLITE_BATCH_MS = 50  # with such pauses, shorter batches would leave most of the time unused
 HALF = 0.5
+RISE = 0.2
 GROWTH = 1.25  # of a size that lasts as long as it shall, or nearly
 SLACK = 1.5  # a statement of a slice is given up when it takes so much longer than a batch shall
 
@@ -37,6 +38,9 @@ class Size:
     seconds: float = 0
     variance: float = 0  # of the units
     covariance: float = 0  # of units and seconds
+    given_up: float = float("inf")  # the size that last was too much
+    ceiling: float = float("inf")  # for that
+    rise: float = RISE  # of the ceiling with each batch that went well
 
     def __post_init__(self) -> None:
         self.now = min(self.now, self.limit)
@@ -56,7 +60,10 @@ class Size:
         fixed = self.seconds - each * self.units
         wanted = max(target - fixed, target / 2) / each
         growth = GROWTH if target * HALF < seconds < target * (1 + HALF) else 2
-        self.now = min(max(wanted, self.now / 4), self.now * growth, self.limit)
+        self.ceiling *= 1 + self.rise
+        if self.ceiling > 2 * self.given_up:  # it was nothing of the size, then
+            self.given_up, self.ceiling, self.rise = float("inf"), float("inf"), RISE
+        self.now = min(max(wanted, self.now / 4), self.now * growth, self.limit, self.ceiling)
 
     def _learn(self, units: float, seconds: float) -> None:
         weight = HALF if self.units else 1
@@ -67,9 +74,15 @@ class Size:
         self.seconds += weight * more_seconds
 
     def gave_up(self, units: float, seconds: float) -> None:
-        """Learn from a batch of `units` that was undone after `seconds`: the next is half of it at most."""
+        """Learn from a batch of `units` that was undone after `seconds`: the next is half of it at most.
+
+        From some size on PostgreSQL may take to another plan, and a much slower one. So that size is come
+        back to by little, and by less each time that it is too much again.
+        """
         self._learn(units, seconds)
         self.now = min(self.now, units) / 2
+        self.given_up, self.ceiling = units, units * 0.75
+        self.rise = max(self.rise / 2, RISE / 32)
 
 
 @dataclass

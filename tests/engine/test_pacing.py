@@ -98,6 +98,28 @@ def test_what_was_given_up_is_not_soon_tried_again():
     assert size.now < 700
 
 
+def test_a_size_from_which_on_the_plan_is_a_bad_one_is_tried_ever_less_often():
+    size, given_up = Size(8), []
+    for number in range(400):
+        if int(size.now) >= 26:
+            size.gave_up(int(size.now), 0.0375)
+            given_up.append(number)
+        else:
+            size.took(int(size.now), int(size.now) * 0.0002, 0.025)
+    first, last = given_up[1] - given_up[0], given_up[-1] - given_up[-2]
+    assert len(given_up) < 15
+    assert last > 5 * first
+
+
+def test_a_mishap_is_forgotten():
+    size = Size(1000)
+    size.gave_up(1000, 0.0375)
+    for _ in range(20):
+        size.took(int(size.now), int(size.now) * 0.00001, 0.025)
+    assert size.now > 2000
+    assert size.ceiling == float("inf")
+
+
 def test_a_small_batch_says_nothing_about_a_full_one():
     size = Size(200)
     size.took(10, 0.004, 0.025)
