@@ -20,10 +20,11 @@ from session_cleanup.engine.at_once import Statement, can_update, parts_of
 from session_cleanup.engine.counts import Counts
 from session_cleanup.engine.deletion import Deleted, Deletion
 from session_cleanup.engine.footprint import claims_of_run, footprint, judged, reads_one_table
+from session_cleanup.engine.heaps import Slice
 from session_cleanup.engine.inspection import Inspection
 from session_cleanup.engine.rewriting import Rewriting
 from session_cleanup.engine.sql import Prepared
-from session_cleanup.engine.walks import Keys, Slice
+from session_cleanup.engine.walks import Keys
 from session_cleanup.engine.writing import Writer
 from session_cleanup.models import Claim
 from session_cleanup.policies.actions import Delete, Effect, Update
@@ -43,6 +44,7 @@ class Acting:
     counts: Counts
     remembered: set[type[Model]]  # the models of which later jobs must know the rows that changed
     nests: int = 0  # transactions within those of the batches
+    nesting: bool = False  # whether one may be under way
     locking: dict[Any, Prepared] = field(default_factory=dict)
     statements: dict[Any, Statement] = field(default_factory=dict)
 
@@ -128,8 +130,10 @@ class Acting:
                 found = footprint(self.policy, rows, self.claims)
                 claims = claims_of_run(found, self.remembered, self.claims, self.counts.record.run_id)
             if isinstance(self.policy.action, Delete):
+                self.nesting = self.deletion.nests
                 deleted = self.deletion.delete(due)
-                self.nests += self.deletion.nests
+                self.nests += self.nesting
+                self.nesting = False
             elif self.rewrites:
                 deleted = self.rewriting.write(due)
             elif isinstance(self.policy.action, Update):

@@ -22,10 +22,11 @@ from session_cleanup.engine.acting import Acting
 from session_cleanup.engine.connections import Trouble, batch_transaction, trouble
 from session_cleanup.engine.counts import Counts, Cursor
 from session_cleanup.engine.footprint import PROTECTED, guards
+from session_cleanup.engine.heaps import Slice
 from session_cleanup.engine.leases import Lease
 from session_cleanup.engine.refusal import LOCKED, Refused
 from session_cleanup.engine.sql import Sql, composed, selecting, together
-from session_cleanup.engine.walks import Keys, KeysetWalk, Slice
+from session_cleanup.engine.walks import Keys, KeysetWalk
 from session_cleanup.models import Hold, JobRun
 from session_cleanup.policies.actions import Delete, Update
 from session_cleanup.policies.claims import Claims
@@ -127,6 +128,7 @@ class Batches:
             self.transactions += self.acting.writer.prepare()
         before = self.counts.totals
         self.transactions += 1
+        self.acting.nesting = False
         began = 0.0
         try:
             with batch_transaction(
@@ -179,10 +181,8 @@ class Batches:
 
     def _had_a_number(self, error: BaseException) -> bool:
         """Whether a transaction that failed so, once its lease was written, had one number and no more."""
-        if isinstance(self.policy.action, Delete) and self.acting.deletion.nests:
-            return False
         kind = trouble(error, self.claims.using) if isinstance(error, DatabaseError) else None
-        return kind in (Trouble.LOCKED, Trouble.TOO_SLOW)
+        return kind in (Trouble.LOCKED, Trouble.TOO_SLOW) and not self.acting.nesting
 
     @property
     def spent(self) -> tuple[int, int]:

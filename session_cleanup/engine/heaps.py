@@ -8,8 +8,11 @@ from django.db import OperationalError, connections
 from django.db.models import F, Lookup, Model, QuerySet
 from django.db.models.sql.datastructures import BaseTable
 
+from session_cleanup.engine.sql import Places
+
 SAMPLE = 200  # blocks, or places, that a sample looks at
 ROWS_A_PLACE = 20
+FIRST, LAST = object(), object()  # stand for the places of a slice that is yet to be named
 # Filenode, blocks, and the most rows in a block: each takes 28 bytes at least, pointer and header.
 HEAP = """
 SELECT pg_relation_filenode(c.oid), pg_relation_size(c.oid) / current_setting('block_size')::int,
@@ -40,6 +43,29 @@ class InSlice(Lookup):
 def tid(place: Any) -> Any:
     """The first address in a block; what stands for one stays what it is."""
     return f"({place},0)" if isinstance(place, int) else place
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of the heap, from one place up to another, and the most rows that can lie there."""
+
+    first: int
+    last: int
+    size: int  # in places
+    rows: int
+
+    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(InSlice(F("pk"), (self.first, self.last)))
+
+    @staticmethod
+    def of_any(rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows of a slice yet to be named: see `places`."""
+        return rows.filter(InSlice(F("pk"), (FIRST, LAST)))
+
+    def places(self, rows: QuerySet[Any]) -> Places:
+        """What to put in the places of FIRST and LAST in the SQL of `of_any`."""
+        written = tid if connections[rows.db].vendor == "postgresql" else int
+        return {FIRST: written(self.first), LAST: written(self.last)}
 
 
 class Sampled(BaseTable):

@@ -20,9 +20,10 @@ from session_cleanup.conf import conf
 from session_cleanup.engine.batches import Batches
 from session_cleanup.engine.connections import Alone, Trouble, trouble
 from session_cleanup.engine.counts import Cursor
+from session_cleanup.engine.heaps import Slice
 from session_cleanup.engine.pacing import FIRST_ROWS, MOST_ROWS, EndState, Pace, Size
 from session_cleanup.engine.refusal import Refused
-from session_cleanup.engine.walks import Keys, Slice
+from session_cleanup.engine.walks import Keys
 from session_cleanup.policies.actions import Update
 from session_cleanup.policies.selections import ONE_BY_ONE
 

@@ -24,13 +24,14 @@ class Prepared:
         except EmptyResultSet:  # a condition that nothing meets
             self.sql = ""
 
-    def ask(self, places: Places) -> list[Any]:
-        """The values of the rows."""
+    def ask(self, places: Places, *, most: int | None = None) -> list[tuple[Any, ...]]:
+        """The values of the rows, or of the first so many of them."""
         if not self.sql:
             return []
+        limit, count = ("", []) if most is None else (" LIMIT %s", [most])
         with connections[self.using].cursor() as cursor:
-            cursor.execute(self.sql, placed(self.params, places))
-            return list(self.compiler.results_iter([cursor.fetchall()]))
+            cursor.execute(self.sql + limit, [*placed(self.params, places), *count])
+            return list(map(tuple, self.compiler.results_iter([cursor.fetchall()])))
 
 
 def placed(params: Iterable[Any], places: Places) -> list[Any]:

@@ -19,20 +19,19 @@ from django.db.models.functions import Cast
 
 from session_cleanup.conf import conf
 from session_cleanup.engine.connections import Trouble, bounded, trouble
-from session_cleanup.engine.heaps import Heap, InSlice, heap_of, tid
+from session_cleanup.engine.heaps import Heap, Slice, heap_of
 from session_cleanup.engine.pacing import FIRST_ROWS
-from session_cleanup.engine.sql import Places
+from session_cleanup.engine.sql import Places, Prepared
 from session_cleanup.models.history import plain
 from session_cleanup.policies.claims import KEYS, AmongKeys, Claims, as_one_value
 from session_cleanup.policies.conditions import column, facts
 from session_cleanup.policies.indexes import served_by_index
 from session_cleanup.policies.policy import Policy
-from session_cleanup.policies.positions import After, Row, UpTo
+from session_cleanup.policies.positions import After, Place, Row, UpTo
 from session_cleanup.policies.ranking import Ranked
 from session_cleanup.policies.selections import ONE_BY_ONE
 
 Position = tuple[Any, ...]
-FIRST, LAST = object(), object()
 WINDOW = 20_000  # rows looked at by one statement of a selection that scans
 DENSE = 0.03  # the share of rows that are due above which reading all of them is faster
 
@@ -63,6 +62,8 @@ class KeysetWalk:
         self.kinds = [plain(field) for field in fields]
         self.on_sqlite = connections[claims.using].vendor == "sqlite"
         self.position = position
+        self.places = tuple(object() for _ in fields)  # of the values of a position
+        self.prepared: dict[bool, Prepared] = {}  # with a position and without
 
     def step(self, size: int) -> Found:
         """Find rows behind the position: the next `size`, or all of the next window of a selection that
@@ -72,11 +73,27 @@ class KeysetWalk:
             rows = self.policy.matching(self.claims, part=self._stretch(end))
             found = list(self._positions(rows.filter(self._between(self.position, end))))
             return Found([position[-1] for position in found], end, last=end is None)
-        rows = self.policy.matching(self.claims, part=ONE_BY_ONE)
-        rows = rows.filter(self._between(self.position, None))
-        found = list(self._positions(rows)[:size])
+        found = self._next(size)
         end = found[-1] if found else self.position
         return Found([position[-1] for position in found], end, last=len(found) < size)
+
+    def _next(self, size: int) -> list[Position]:
+        """The next rows that match: asked for so often that it is put into SQL only once."""
+        begun = self.position is not None
+        if begun not in self.prepared:
+            rows = self.policy.matching(self.claims, part=ONE_BY_ONE)
+            if begun:
+                rows = rows.filter(After(self._row(), self._values(self.places, Place)))
+            self.prepared[begun] = Prepared(self._positions(rows))
+        return self.prepared[begun].ask(self._in_places(self.position or ()), most=size)
+
+    def _in_places(self, position: Position) -> Places:
+        connection = connections[self.claims.using]
+        written = (
+            value if isinstance(kind, DateField) else kind.get_db_prep_value(value, connection)
+            for kind, value in zip(self.kinds, position, strict=False)
+        )
+        return dict(zip(self.places, written, strict=False))
 
     @staticmethod
     def saved(position: Position | None) -> list[Any] | None:
@@ -132,37 +149,15 @@ class KeysetWalk:
     def _row(self) -> Row:
         return Row(*(F(column) for column in self.columns))
 
-    def _values(self, position: Position) -> Row:
-        return Row(*(self._value(*pair) for pair in zip(self.kinds, position, strict=True)))
+    def _values(self, position: Position, stated: type[Value] = Value) -> Row:
+        pairs = zip(self.kinds, position, strict=True)
+        return Row(*(self._value(kind, value, stated) for kind, value in pairs))
 
-    def _value(self, kind: Any, value: Any) -> Any:
+    def _value(self, kind: Any, value: Any, stated: type[Value]) -> Any:
         if not isinstance(kind, DateField):
-            return Value(value, output_field=kind)
-        text = Value(value, output_field=TextField())
+            return stated(value, output_field=kind)
+        text = stated(value, output_field=TextField())
         return text if self.on_sqlite else Cast(text, kind)
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A part of the heap, from one place up to another, and the most rows that can lie there."""
-
-    first: int
-    last: int
-    size: int  # in places
-    rows: int
-
-    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(InSlice(F("pk"), (self.first, self.last)))
-
-    @staticmethod
-    def of_any(rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The rows of a slice yet to be named: see `places`."""
-        return rows.filter(InSlice(F("pk"), (FIRST, LAST)))
-
-    def places(self, rows: QuerySet[Any]) -> Places:
-        """What to put in the places of FIRST and LAST in the SQL of `of_any`."""
-        written = tid if connections[rows.db].vendor == "postgresql" else int
-        return {FIRST: written(self.first), LAST: written(self.last)}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ An index on the same columns serves such a comparison as a whole; written with O
 
 from typing import Any
 
-from django.db.models import BooleanField, Func, Lookup
+from django.db.models import BooleanField, Func, Lookup, Value
 
 
 class Row(Func):
@@ -13,6 +13,13 @@ class Row(Func):
 
     template = "(%(expressions)s)"
     output_field = BooleanField()  # only ever compared with another row
+
+
+class Place(Value):
+    """A value that is yet to be named: its parameter only stands for one."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return "%s", [self.value]
 
 
 class After(Lookup):

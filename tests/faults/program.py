@@ -38,7 +38,8 @@ def main(arguments: list[str], variables: dict[str, str], out: str, err: str) ->
 
 def small_slices() -> None:
     """Along the heap take a block, or five rowids, at a time: else a small table would be one slice."""
-    from session_cleanup.engine.walks import HeapWalk, Slice
+    from session_cleanup.engine.heaps import Slice
+    from session_cleanup.engine.walks import HeapWalk
 
     def step(walk: HeapWalk, size: float) -> Slice | None:
         return whole_step(walk, min(size, 1 if connections["default"].vendor == "postgresql" else 5))
