@@ -63,7 +63,8 @@ def test_the_example_values_are_the_defaults_of_the_app(settings_with, variables
             assert read[name] == SETTINGS[name.removeprefix("SESSION_CLEANUP_")].default, name
 
 
-def test_variables_reach_the_settings(settings_with):
+def test_none_of_the_documented_environment_variables_was_read(settings_with):
+    """All of them reach the settings."""
     read = settings_with(
         SECRET_KEY="x",
         DATABASE_URL="postgres://user@/name?host=/run/postgresql",

@@ -1,6 +1,7 @@
 """System 4: browser sessions of leads. The lessons of the original about deleting stand here by name."""
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
@@ -8,7 +9,7 @@ from django.db.models import JSONField, Value
 
 from session_cleanup.engine.restore_report import RestoreRequest
 from session_cleanup.engine.restores import restore
-from session_cleanup.models import Hold, Session
+from session_cleanup.models import Hold, PackingDictionary, Session, SessionReport
 from session_cleanup.models.payloads import Print
 from session_cleanup.policies import registry
 from session_cleanup.scheduling.schedules import schedule_of
@@ -489,3 +490,84 @@ def test_a_json_null_is_no_object(run):
 
     assert run("browser-invalid").jobs[0].changed == 1
     assert session not in left()
+
+
+# What the original did with compression, settings and reports
+
+
+def old_documents(count=20):
+    """Sessions to compress: cookies of every name, and tokens of more than 100 characters."""
+    made = {"is_active": False, "created_at": NOW - 9 * DAY, "last_activity_at": NOW - 9 * DAY}
+    for number in range(count):
+        cookies = [{"name": f"unheard-of-{n}", "value": f"{n}" * 90, "path": "/", "odd": n} for n in range(9)]
+        storage = {"token": f"{number:04}" * 60, "ünï": "cødé \\u0000", "n": 1.5e300}
+        BrowserFactory(payload={"cookies": cookies, "localStorage": storage}, **made)
+
+
+def test_a_weekly_dry_run_really_compressed(preview):
+    """It says what would be saved, and writes nothing."""
+    old_documents()
+    before = rows_as_text()
+
+    job = preview("browser-compress").jobs[0]
+
+    assert (job.due, job.changed) == (20, 0)
+    assert rows_as_text() == before
+    assert not PackingDictionary.objects.exists()
+
+
+def test_compression_threw_away_cookies_it_did_not_know_and_cut_tokens_at_100_characters(run):
+    """Every byte comes back."""
+    old_documents()
+    payloads = {session.pk: session.payload for session in Session.objects.all()}
+    before = rows_as_text()
+
+    assert run("browser-compress").jobs[0].changed == 20
+
+    assert rows_as_text() != before
+    assert {session.pk: session.payload for session in Session.objects.all()} == payloads
+
+
+def test_compression_was_not_idempotent(run):
+    """Neither the second run nor another dictionary packs again what is packed."""
+    old_documents()
+    run("browser-compress")
+    packed = rows_as_text()
+
+    assert run("browser-compress", now=NOW + 8 * DAY).jobs[0].changed == 0
+    assert rows_as_text() == packed
+
+
+def rows_as_text():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, CAST(payload AS text), updated_at FROM session_cleanup_session ORDER BY id"
+        )
+        return cursor.fetchall()
+
+
+def test_performance_figures_were_hard_coded(run):
+    """Each is measured: other sessions, other figures."""
+    BrowserFactory.create_batch(2, payload={"cookies": [], "metadata": {"a": "x" * 100}})
+    few = run("browser-report").jobs[0].product["metrics"]["performance"]
+    SessionReport.objects.all().delete()
+    BrowserFactory.create_batch(3, payload={"cookies": [], "metadata": {"a": "x" * 900}})
+    more = run("browser-report").jobs[0].product["metrics"]["performance"]
+
+    assert few["average_payload"] == len('{"cookies":[],"metadata":{"a":""}}') + 100
+    assert more["average_payload"] == len('{"cookies":[],"metadata":{"a":""}}') + (2 * 100 + 3 * 900) / 5
+    for before, after in zip(few["queries"], more["queries"], strict=True):
+        assert before["job"] == after["job"]
+        assert before["seconds"] != after["seconds"]
+
+
+def test_an_empty_database_raised_two_alarms(run):
+    """Where there is nothing, nothing is wrong."""
+    assert run("browser-report").jobs[0].product["recommendations"] == []
+
+
+def test_the_monthly_report_covered_the_month_just_begun(run):
+    """It is of the month that ended."""
+    run("browser-report", now=datetime(2026, 3, 1, 4, tzinfo=UTC))
+
+    assert str(SessionReport.objects.get()) == "2026-02"
