@@ -28,9 +28,9 @@ class Prepared:
         """The values of the rows, or of the first so many of them."""
         if not self.sql:
             return []
-        limit, count = ("", []) if most is None else (" LIMIT %s", [most])
+        sql = self.sql if most is None else f"{self.sql} LIMIT {most:d}"
         with connections[self.using].cursor() as cursor:
-            cursor.execute(self.sql + limit, [*placed(self.params, places), *count])
+            cursor.execute(sql, placed(self.params, places))
             return list(map(tuple, self.compiler.results_iter([cursor.fetchall()])))
 
 

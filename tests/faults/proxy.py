@@ -74,9 +74,12 @@ class Line:
         if sql.startswith((b"BEGIN", b"COMMIT", b"ROLLBACK")):
             batch, self.batch = self.batch, False
             self.transaction = sql.startswith(b"BEGIN")
-            return batch and sql.startswith(b"COMMIT")
+            return batch and commits(sql)
         self.batch = self.batch or (self.transaction and LEASE in sql)
-        return self.batch
+        batch = self.batch
+        if commits(sql):
+            self.transaction = self.batch = False
+        return batch
 
     def pass_answers(self) -> None:
         with suppress(OSError):
@@ -88,6 +91,11 @@ class Line:
         for end in (self.client, self.server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+def commits(sql: bytes) -> bool:
+    """Whether it is a COMMIT, or several statements of which that is the last."""
+    return sql.rstrip(b"\0").endswith(b"COMMIT")
 
 
 class CuttingProxy:

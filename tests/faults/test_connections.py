@@ -8,7 +8,7 @@ import pytest
 from session_cleanup.models import JobRun
 from tests.faults.adversaries import Terminator
 from tests.faults.children import until_batches
-from tests.faults.proxy import Cut, CuttingProxy
+from tests.faults.proxy import Cut, CuttingProxy, commits
 from tests.faults.servers import pooler
 
 pytestmark = [pytest.mark.fault, pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -21,7 +21,7 @@ def cutting(world):
     share = {True: 0.3, False: 0.02}
 
     def decide(sql):
-        at_commit = sql.startswith(b"COMMIT")
+        at_commit = commits(sql)
         if not left[at_commit] or world.chance.random() > share[at_commit]:
             return None
         left[at_commit] -= 1

@@ -128,6 +128,7 @@ def filled(django_db_setup, django_db_blocker):
     ]
     tables = ", ".join(f'"{model._meta.db_table}"' for model in models)
     with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables}, auth_user CASCADE")  # with what tests before left dead in them
         for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS, REPORTS, RECORDS, SETS):
             cursor.execute(fill, {"now": NOW})
         cursor.execute(f"ANALYZE {tables}, auth_user")
