@@ -80,20 +80,20 @@ class KeysetWalk:
     def _next(self, size: int) -> list[Position]:
         """The next rows that match: asked for so often that it is put into SQL only once."""
         begun = self.position is not None
+        places = self._in_places(self.position) if self.position else {}
         if begun not in self.prepared:
             rows = self.policy.matching(self.claims, part=ONE_BY_ONE)
             if begun:
                 rows = rows.filter(After(self._row(), self._values(self.places, Place)))
             self.prepared[begun] = Prepared(self._positions(rows))
-        return self.prepared[begun].ask(self._in_places(self.position or ()), most=size)
+        return self.prepared[begun].ask(places, most=size)
 
     def _in_places(self, position: Position) -> Places:
         connection = connections[self.claims.using]
-        written = (
-            value if isinstance(kind, DateField) else kind.get_db_prep_value(value, connection)
-            for kind, value in zip(self.kinds, position, strict=False)
-        )
-        return dict(zip(self.places, written, strict=False))
+        return {
+            place: value if isinstance(kind, DateField) else kind.get_db_prep_value(value, connection)
+            for place, kind, value in zip(self.places, self.kinds, position, strict=True)
+        }
 
     @staticmethod
     def saved(position: Position | None) -> list[Any] | None:
