@@ -119,10 +119,12 @@ class Pace:
 
     def over(self) -> EndState | None:
         """Why to end now, whatever is left to do. Before it says so, it waits for a server in trouble."""
+        since = time.monotonic()
         while (end := self._over()) is None and (reason := self.pressure.reason()):
-            started = time.monotonic()
             self.sleep(ASK_SECONDS)
-            self.waited[reason] += time.monotonic() - started
+            now = time.monotonic()
+            self.waited[reason] += now - since  # with the time that asking took
+            since = now
         return end
 
     def _over(self) -> EndState | None:
