@@ -13,6 +13,14 @@ class PolicyError(ConfigurationError):
     """A policy, or a part of one, that cannot be built."""
 
 
+class RuleError(ConfigurationError):
+    """A recurrence rule, a pattern or a time zone that was refused."""
+
+
+class SeriesError(SessionCleanupError):
+    """Some series could not be generated. Each has recorded why; the others are done."""
+
+
 class DatabaseUnavailable(SessionCleanupError):
     """The database did not answer, or the connection broke. Nothing was lost; exit status 1."""
 

@@ -14,7 +14,7 @@ import session_cleanup
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CORE = {"cronsim", "django", "psycopg[binary]"}
+CORE = {"cronsim", "django", "psycopg[binary]", "python-dateutil"}
 
 # A project with nothing but the app: its imports must be served by the core dependencies.
 BARE_PROJECT = """

@@ -1,0 +1,182 @@
+"""Recurrence rules of RFC 5545, section 3.3.10, in wall time.
+
+A rule is refused before anything expands it if it never comes true, comes true too often, or would keep
+its expansion busy for long (dateutil never returns from INTERVAL=0).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dateutil import rrule
+
+from session_cleanup.exceptions import RuleError
+from session_cleanup.rules.parts import Moment, read, written
+
+MOST_A_DAY = 48
+# The calendar repeats itself, weekdays included. dateutil counts up to the year 9999, so a rule is moved to
+# its end: then one that never comes true is known after at most 500 years instead of 8,000.
+CALENDAR = 400
+DAYS_OF_IT = timedelta(days=146_097)
+LEFT = 100  # years that are to lie before the end at least
+HOURLY_LEFT = 30  # enough to come upon every weekday and hour that an interval of hours can
+DAYS_OF_MONTH = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+STEPS = {"HOURLY": timedelta(hours=1), "DAILY": timedelta(days=1), "WEEKLY": timedelta(weeks=1)}
+DATEUTIL = {
+    "INTERVAL": "interval",
+    "COUNT": "count",
+    "BYSETPOS": "bysetpos",
+    "BYMONTH": "bymonth",
+    "BYMONTHDAY": "bymonthday",
+    "BYYEARDAY": "byyearday",
+    "BYWEEKNO": "byweekno",
+    "BYDAY": "byweekday",
+    "BYHOUR": "byhour",
+    "BYMINUTE": "byminute",
+    "WKST": "wkst",
+}
+# The parts that RFC 5545 does not allow with a frequency, and those that we do not.
+NOT_WITH = {
+    "YEARLY": {},
+    "MONTHLY": {"BYWEEKNO", "BYYEARDAY"},
+    "WEEKLY": {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY"},
+    "DAILY": {"BYWEEKNO", "BYYEARDAY"},
+    "HOURLY": {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS"},
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When something begins, as wall times from a first one on.
+
+    The text is "FREQ=WEEKLY;BYDAY=MO" or has lines "RRULE:…" and "EXDATE:…"; times in it are wall times
+    of the series' own zone, or UTC with a Z. A date as UNTIL or in EXDATE stands for the whole day.
+    """
+
+    parts: dict[str, Any]
+    exdates: tuple[Moment, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Rule":
+        """Read a rule. Raises RuleError that says which part is wrong, and what to write."""
+        return _parsed(text)
+
+    def __str__(self) -> str:
+        lines = [";".join(f"{name}={written(value)}" for name, value in self.parts.items())]
+        if self.exdates:
+            lines = [f"RRULE:{lines[0]}", f"EXDATE:{','.join(written(each) for each in self.exdates)}"]
+        return "\n".join(lines)
+
+    def until(self, last: datetime | None, count: int | None = None) -> "Rule":
+        """This rule with another end: a wall time, or a number of times, or none."""
+        parts = {name: value for name, value in self.parts.items() if name not in ("UNTIL", "COUNT")}
+        if last is not None:
+            parts["UNTIL"] = Moment(last)
+        if count is not None:
+            parts["COUNT"] = count
+        return Rule(parts, self.exdates)
+
+    @property
+    def count(self) -> int | None:
+        return self.parts.get("COUNT")
+
+    def check(self, first: datetime) -> None:
+        """Raise RuleError if nothing ever happens, counted from that first wall time on."""
+        try:
+            found = next(self._expanded(first, None, forever=True), None)
+        except ValueError as error:  # dateutil sees that an interval of hours never meets BYHOUR
+            raise RuleError(f"The rule {self} never comes true: {error}.") from error
+        if found is None:
+            raise RuleError(f"The rule {self} never comes true from {first:%Y-%m-%d} on. Give one that does.")
+
+    def notice(self, first: date) -> str | None:
+        """What may surprise about it: the months that it skips."""
+        parts = self.parts
+        if parts["FREQ"] not in ("MONTHLY", "YEARLY") or {"BYDAY", "BYYEARDAY"} & set(parts):
+            return None
+        every = parts["FREQ"] == "MONTHLY" or "BYMONTHDAY" in parts
+        months = parts.get("BYMONTH", range(1, 13) if every else [first.month])
+        days = parts.get("BYMONTHDAY", [first.day])
+        skipped = [day for day in days if any(day > DAYS_OF_MONTH[month] for month in months)]
+        if not skipped:
+            return None
+        return (
+            f"Months without a day {min(skipped)} are skipped. For the last day of each month write "
+            "BYMONTHDAY=-1."
+        )
+
+    def between(
+        self, first: datetime, after: datetime, before: datetime, zone: ZoneInfo
+    ) -> Iterator[datetime]:
+        """The wall times from `first` on with after <= time < before, in order."""
+        days = {each.on for each in self.exdates if each.whole_day}
+        times = {each.in_zone(zone) for each in self.exdates if not each.whole_day}
+        for found in self._expanded(first, zone, after):
+            if found >= before:
+                return
+            if found >= after and found.date() not in days and found not in times:
+                yield found
+
+    def _expanded(
+        self, first: datetime, zone: ZoneInfo | None, after: datetime | None = None, *, forever: bool = False
+    ) -> Iterator[datetime]:
+        """Wall times from `first` on, beginning somewhere before `after` if it can begin there."""
+        parts, frequency = self.parts, self.parts["FREQ"]
+        years = (9999 - LEFT - first.year) // CALENDAR
+        moved = max(years, 0) * DAYS_OF_IT
+        step = STEPS.get(frequency, timedelta(0)) * parts.get("INTERVAL", 1)
+        start = first
+        if forever and frequency == "HOURLY":
+            after = datetime(9999 - HOURLY_LEFT, 1, 1) - moved
+        if step and after is not None and (forever or "COUNT" not in parts):
+            start += max((after - first) // step - 1, 0) * step  # the first period may be cut off
+        given = {name: parts[part] for part, name in DATEUTIL.items() if part in parts}
+        if forever:
+            given.pop("count", None)
+        elif "UNTIL" in parts:
+            given["until"] = min(parts["UNTIL"].in_zone(zone, last=True), datetime.max - moved) + moved
+        expanded = rrule.rrule(getattr(rrule, frequency), dtstart=start + moved, **given)
+        return (found - moved for found in expanded)
+
+
+@lru_cache(maxsize=1000)
+def _parsed(text: str) -> Rule:
+    parts: dict[str, Any] = {}
+    exdates: list[Moment] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        name, _, rest = line.rpartition(":")
+        if name.upper() in ("RRULE", "") and not parts:
+            parts = read(rest)
+        elif name.upper() in ("EXDATE", "EXDATE;VALUE=DATE"):
+            exdates += [Moment.parse(each, "EXDATE") for each in rest.split(",")]
+        else:
+            raise RuleError(
+                f"The line {line!r} of a rule is not understood. Write one line such as "
+                "FREQ=WEEKLY;BYDAY=MO, and EXDATE: lines after it."
+            )
+    _refuse(parts)
+    return Rule(parts, tuple(exdates))
+
+
+def _refuse(parts: dict[str, Any]) -> None:
+    frequency = parts.get("FREQ")
+    if frequency not in NOT_WITH:
+        raise RuleError(f"FREQ is {frequency!r}. Choose one of {', '.join(NOT_WITH)}.")
+    for name in parts:
+        if name in NOT_WITH[frequency]:
+            raise RuleError(f"{name} does not go with FREQ={frequency}. Leave it out.")
+    if "COUNT" in parts and "UNTIL" in parts:
+        raise RuleError("COUNT and UNTIL exclude each other. Give one of them.")
+    if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
+        raise RuleError("BYSETPOS picks from what another part gives. Add one, such as BYDAY=MO,TU.")
+    if "BYWEEKNO" in parts and "BYDAY" not in parts:
+        raise RuleError("BYWEEKNO names whole weeks. Add the days of them, such as BYDAY=MO.")
+    ordinals = any(day.n for day in parts.get("BYDAY", ()))
+    if ordinals and (frequency not in ("MONTHLY", "YEARLY") or "BYWEEKNO" in parts):
+        raise RuleError("BYDAY has numbers only with FREQ=MONTHLY, or YEARLY without BYWEEKNO.")
+    hours = len(parts.get("BYHOUR", range(24) if frequency == "HOURLY" else [0]))
+    if (times := hours * len(parts.get("BYMINUTE", [0]))) > MOST_A_DAY:
+        raise RuleError(f"It would happen {times} times a day, and {MOST_A_DAY} are the most.")
