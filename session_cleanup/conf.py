@@ -136,6 +136,10 @@ class Conf:
     HOLDER_MODEL = Setting[str | None](None, holder_model)
     # Days that rows of libraries are kept, by preset or by job: {"axes": 60, "tasks-db-failed": 90}.
     KEEP_DAYS = Setting[dict[str, int]]({}, days)
+    # Days ahead that the sessions of a series are generated; a series may set its own.
+    HORIZON_DAYS = Setting(30, whole_number(1, 366))
+    # Days after which a closed recurring session is archived.
+    ARCHIVE_DAYS = Setting(90, whole_number(1, 3650))
     # Days the history of runs is kept.
     HISTORY_DAYS = Setting(90, whole_number(1, 3650))
     # Days that what the shipped systems delete can be taken back; 0: not at all.

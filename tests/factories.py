@@ -1,6 +1,6 @@
 """Rows of the shipped models. Each is not due for anything unless the test says so."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import factory
 from django.contrib.auth import get_user_model
@@ -85,3 +85,29 @@ class ProfileFactory(factory.django.DjangoModelFactory):
 
     user = factory.SubFactory(UserFactory)
     display_name = factory.Sequence("Name {}".format)
+
+
+class SeriesFactory(factory.django.DjangoModelFactory):
+    """Every day at 09:00 in Berlin for an hour, from NOW's day on."""
+
+    class Meta:
+        model = models.SessionSeries
+
+    name = factory.Sequence("Series {}".format)
+    rule = "FREQ=DAILY"
+    time_zone = "Europe/Berlin"
+    first_date = NOW.date()
+    start_time = time(9)
+    duration = HOUR
+
+
+class OccurrenceFactory(SessionFactory):
+    """A session of a series that begins in an hour, for an hour."""
+
+    kind = "recurring"
+    series = factory.SubFactory(SeriesFactory)
+    is_active = False
+    starts_at = NOW + HOUR
+    visible_at = factory.SelfAttribute("starts_at")
+    expires_at = factory.LazyAttribute(lambda each: each.starts_at + HOUR)
+    occurrence = factory.LazyAttribute(lambda each: each.starts_at.replace(tzinfo=None))

@@ -14,6 +14,8 @@ NUMBERS = {
     "ENDED_DAYS": (None, 1, 3650),
     "EXPIRY_DAYS": (30, 1, 365),
     "MAX_PER_HOLDER": (10, 1, 10_000),
+    "HORIZON_DAYS": (30, 1, 366),
+    "ARCHIVE_DAYS": (90, 1, 3650),
     "HISTORY_DAYS": (90, 1, 3650),
     "UNDO_DAYS": (30, 0, 3650),
     "RESTORE_HOLD_DAYS": (30, 0, 3650),

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
 from session_cleanup.models.payloads import Print, is_browser_payload
+from session_cleanup.models.wall import WallTimeField
 from session_cleanup.packing.encrypted import is_encrypted
 from session_cleanup.packing.fields import PackedJSONField
 
@@ -25,6 +26,8 @@ TOUCH_INTERVAL = timedelta(minutes=1)
 SUSPECT = Q(payload__isnull=False) & (
     Q(payload_valid=False) | Q(payload_checked_at__isnull=True) | Q(payload_checked_at__lt=F("updated_at"))
 )
+# An occurrence that nothing has activated yet.
+SCHEDULED = Q(kind="recurring", is_active=False, ended_at__isnull=True)
 # What is known of a payload. NULL: nothing yet; browser-invalid will find it out.
 VERDICT = ("payload_checked_at", "payload_valid", "payload_digest", "payload_size")
 
@@ -65,6 +68,18 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def open(self) -> Self:
         """Sessions that nobody has ended, expired or not."""
         return self.filter(ended_at__isnull=True)
+
+    def scheduled(self) -> Self:
+        """Sessions that have not begun."""
+        return self.filter(is_active=False, ended_at__isnull=True)
+
+    def ended(self) -> Self:
+        return self.filter(ended_at__isnull=False)
+
+    def visible(self, now: datetime | None = None) -> Self:
+        """Occurrences that are to be seen now, whether or not a run has activated them yet."""
+        now = now or timezone.now()
+        return self.open().filter(visible_at__lte=now, expires_at__gt=now)
 
     def blank(self) -> Self:
         """Presentations without a topic and without content."""
@@ -138,6 +153,20 @@ class Session(models.Model):
     )
     payload_size = models.PositiveIntegerField(_("payload size"), null=True, editable=False)
     settings = models.JSONField(_("settings"), default=dict, blank=True)
+    series = models.ForeignKey(
+        "SessionSeries",
+        models.SET_NULL,
+        verbose_name=_("series"),
+        related_name="sessions",
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+    # When it begins by the rule of its series, in wall time: it keeps that when it is moved.
+    occurrence = WallTimeField(_("original start"), null=True, blank=True, editable=False)
+    visible_at = models.DateTimeField(_("visible at"), null=True, blank=True)  # it becomes active then
+    # Changed by itself: changes of the series leave it alone.
+    is_detached = models.BooleanField(_("detached from its series"), default=False, db_default=False)
 
     objects = SessionQuerySet.as_manager()
     # Cookies and tokens, and what tells a copy of them: undo records have them encrypted or not at all.
@@ -157,6 +186,12 @@ class Session(models.Model):
                 condition=Q(kind="after_hours", ended_at__isnull=True),
                 name="session_one_open_after_hours",
                 violation_error_message=_("This user has an open after-hours session."),
+            ),
+            models.UniqueConstraint(
+                fields=["series", "occurrence"],
+                condition=Q(series__isnull=False),
+                name="session_occurrence_once",
+                violation_error_message=_("The series has this session already."),
             ),
         ]
         indexes = [
@@ -202,6 +237,24 @@ class Session(models.Model):
                 condition=Q(payload_digest__isnull=False),
                 name="idx_sessions_digest",
             ),
+            # recurring-activate
+            models.Index(fields=["visible_at", "id"], condition=SCHEDULED, name="idx_sessions_scheduled"),
+            # recurring-close
+            models.Index(
+                fields=["expires_at", "id"],
+                condition=Q(kind="recurring", ended_at__isnull=True),
+                name="idx_sessions_unclosed",
+            ),
+            # what is coming up
+            models.Index(
+                fields=["starts_at", "id"], condition=Q(kind="recurring"), name="idx_sessions_upcoming"
+            ),
+            # the sessions of a series, also when it is deleted
+            models.Index(
+                fields=["series", "starts_at"],
+                condition=Q(series__isnull=False),
+                name="idx_sessions_series",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -213,6 +266,13 @@ class Session(models.Model):
         if fields is not None and "payload" in fields:
             options["update_fields"] = {*fields, *VERDICT}
         super().save(**options)
+
+    @property
+    def state(self) -> str:
+        """scheduled, active, or how it ended: closed, cancelled or missed."""
+        if self.ended_at is None:
+            return "active" if self.is_active else "scheduled"
+        return str(self.end_reason) if self.end_reason in ("cancelled", "missed") else "closed"
 
     def give_topic(self) -> None:
         """Record that the presentation has a topic, so that it is no orphan any more."""

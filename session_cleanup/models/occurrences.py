@@ -1,0 +1,74 @@
+"""The log of what became of the sessions of series."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db import connections, models
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+
+from session_cleanup.models.history import as_stored
+from session_cleanup.models.selected import inserting_selected
+from session_cleanup.models.sessions import Session
+from session_cleanup.models.wall import WallTimeField
+
+
+class OccurrenceLogQuerySet(models.QuerySet["OccurrenceLog"]):
+    def noting(
+        self, event: Any, sessions: models.QuerySet[Session], at: datetime
+    ) -> tuple[str, tuple[Any, ...]]:
+        """The statement that writes down what becomes of the sessions: an event, or an expression that gives
+        each its own."""
+        return inserting_selected(
+            self.model,
+            sessions.order_by("pk"),
+            event=event if hasattr(event, "resolve_expression") else Value(str(event)),
+            at=Value(as_stored(at), models.DateTimeField()),
+            series_uid=F("series__uid"),
+            series_name=Coalesce(F("series__name"), Value("")),
+            session_uid=F("uid"),
+            session_title=F("title"),
+            occurrence=F("occurrence"),
+            starts_at=F("starts_at"),
+        )
+
+    def note(self, event: Any, sessions: models.QuerySet[Session], at: datetime) -> None:
+        """Write it down."""
+        with connections[sessions.db].cursor() as cursor:
+            cursor.execute(*self.noting(event, sessions, at))
+
+
+class OccurrenceLog(models.Model):
+    """What became of an occurrence. It refers to nothing, so it outlives its series and its session."""
+
+    class Event(models.TextChoices):
+        GENERATED = "generated", _("generated")
+        ACTIVATED = "activated", _("activated")
+        CLOSED = "closed", _("closed")
+        CANCELLED = "cancelled", _("cancelled")
+        MOVED = "moved", _("moved")
+        MISSED = "missed", _("missed")
+
+    id = models.BigAutoField(primary_key=True)
+    event = models.CharField(_("event"), max_length=10, choices=Event)
+    at = models.DateTimeField(_("at"))
+    series_uid = models.UUIDField(_("series"), null=True)
+    series_name = models.CharField(_("name of the series"), max_length=150, blank=True)
+    session_uid = models.UUIDField(_("session"))
+    session_title = models.CharField(_("title of the session"), max_length=200, blank=True)
+    occurrence = WallTimeField(_("original start"), null=True)
+    starts_at = models.DateTimeField(_("starts at"), null=True)
+
+    objects = OccurrenceLogQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("entry of the log")
+        verbose_name_plural = _("log of occurrences")
+        indexes = [
+            # what a series has generated and is not there any more: edits look for it
+            models.Index(fields=["series_uid", "occurrence"], name="idx_occurrences_series"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_title}: {self.get_event_display()}"
