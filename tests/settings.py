@@ -64,7 +64,7 @@ TEMPLATES = [
     }
 ]
 
-SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser"]
+SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser", "recurring"]
 SESSION_CLEANUP_ENDED_DAYS = 7
 # The suite holds for either walk; the tables of a test are too small to choose the one along the heap.
 SESSION_CLEANUP_WALK = env("TEST_WALK", default="auto")

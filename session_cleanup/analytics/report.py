@@ -24,6 +24,9 @@ from session_cleanup.models.history import as_stored
 class BrowserReport:
     """The work of the job browser-report."""
 
+    def refuse(self, using: str) -> None:
+        """It is given nothing."""
+
     def preview(self, using: str, now: datetime, report: JobReport) -> None:
         stored = _stored(using, Month.ended_before(now))
         report.due = 0 if stored else 1

@@ -155,6 +155,8 @@ class Acting:
         if isinstance(action, Delete):
             return self.deletion.alone or self.deletion.at_once
         assert isinstance(action, Update)
+        if not action.says_all:
+            return False
         return not action.related or (postgresql and can_update(action, self.policy.get_model()))
 
     def act_at_once(self, part: Slice | Keys) -> list[Any]:

@@ -1,7 +1,7 @@
 """The plan of a run: its jobs in their order, with what each is given. Whatever can be refused is, here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +11,14 @@ from session_cleanup.engine.connections import Trouble, database_clock, trouble
 from session_cleanup.engine.exactness import sees
 from session_cleanup.engine.footprint import to_remember
 from session_cleanup.engine.report import JobReport, RunRequest, sentence
+from session_cleanup.engine.routines import work_of
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.exceptions import ConfigurationError, DatabaseUnavailable
 from session_cleanup.models import Claim, CleanupLease, CleanupRun, Hold, JobRun, PackingDictionary
 from session_cleanup.policies import registry
 from session_cleanup.policies.claims import Claims
 from session_cleanup.policies.fit import strangers
-from session_cleanup.policies.job import Job
+from session_cleanup.policies.job import Job, Routine
 from session_cleanup.policies.policy import Policy
 from session_cleanup.policies.validation import refuse_errors
 
@@ -40,12 +41,16 @@ class Plan:
     def make(cls, request: RunRequest, now: datetime | None, policies: Sequence[Policy] = ()) -> "Plan":
         refuse_errors()
         jobs = with_age(policies or registry.select(request.jobs, request.group), request.age)
+        jobs = with_options(jobs, request.given)
         aliases = homes(jobs, request.database)
         history = router.db_for_write(CleanupRun)
         check_tables(history, [CleanupRun, JobRun])
         for using in set(aliases.values()):
             here = [job.get_model() for job in jobs if aliases[job.name] == using]
             check_tables(using, [CleanupLease, Hold, Claim, PackingDictionary, *here])
+        for job in jobs:
+            if isinstance(job, Routine) and job.given:
+                work_of(job).refuse(aliases[job.name])
         now = now or database_clock(aliases[jobs[0].name])
         shared = {using: Claims(using, now) for using in aliases.values()}
         return cls(
@@ -104,6 +109,17 @@ def with_age(jobs: Sequence[Job], age: Any) -> list[Job]:
             f'policy says age_option="{option}".'
         )
     return [takers.get(job.name, job) for job in jobs]
+
+
+def with_options(jobs: Sequence[Job], given: Mapping[str, Any]) -> list[Job]:
+    """The jobs, those that take all that was given with it."""
+    takers = [job for job in jobs if isinstance(job, Routine) and set(given) <= set(job.options)]
+    if given and not takers:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigurationError(
+            f"None of the jobs of this run takes {options}. Leave it out, or name recurring-generate."
+        )
+    return [replace(job, given=given) if job in takers else job for job in jobs]
 
 
 def check_tables(using: str, models: Sequence[Any]) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from session_cleanup.exceptions import ConfigurationError
 
 RANGES = {  # option -> lowest and highest value
     "max-age": (1, 8760),
     "days": (1, 365),
+    "days-ahead": (1, 366),
     "batch-size": (1, 10_000),
     "max-rows": (1, 10**12),
     "max-seconds": (1, 7 * 86_400),
@@ -30,6 +32,7 @@ class RunRequest:
 
     jobs, group        names of jobs or presets, or a group; neither: all but weekly and monthly jobs
     max_age, days      hours or days that replace the age of the jobs that take that option
+    series, days_ahead  the uid of the only series to generate, and how many days ahead
     batch_size         the largest batch, in rows
     max_rows           rows of its own model that each job may change
     max_seconds        seconds after which the run ends, between two batches
@@ -45,6 +48,8 @@ class RunRequest:
     dry_run: bool = False
     max_age: int | None = None
     days: int | None = None
+    series: UUID | None = None
+    days_ahead: int | None = None
     batch_size: int | None = None
     max_rows: int | None = None
     max_seconds: int | None = None
@@ -62,6 +67,10 @@ class RunRequest:
                 raise ConfigurationError(
                     f"--{option} is {value!r}. Give a whole number from {low:,} to {high:,}."
                 )
+        if not isinstance(self.series, UUID | None):
+            raise ConfigurationError(
+                f"--series is {self.series!r}. Give the uid of a series, as in its row or in the admin."
+            )
         if self.jobs and self.group is not None:
             raise ConfigurationError("Job names and --type exclude each other. Give one of them.")
         if self.max_age is not None and self.days is not None:
@@ -77,7 +86,14 @@ class RunRequest:
     def options(self) -> dict[str, Any]:
         """What was asked for, for the history; nothing that was left out."""
         names = ("jobs", "group", "max_age", "days", "batch_size", "max_rows", "max_seconds", "database")
-        return {name: value for name in names if (value := getattr(self, name))}
+        given = {name: str(value) if name == "series" else value for name, value in self.given.items()}
+        return {name: value for name in names if (value := getattr(self, name))} | given
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given for the options of routines."""
+        values = {"series": self.series, "days_ahead": self.days_ahead}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)

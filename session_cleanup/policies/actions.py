@@ -56,7 +56,7 @@ class Action:
         raise NotImplementedError
 
 
-def _write(rows: Rows, values: Values) -> int:
+def written(rows: Rows, values: Values) -> int:
     return rows.update(**values)
 
 
@@ -75,6 +75,8 @@ class Update(Action):
     name: ClassVar[str] = "update"
     verb: ClassVar[str] = "updated"
     can_be_undone: ClassVar[bool] = True
+    # Whether `values` and `related` are all that it does, so that it need not be asked to `apply` them.
+    says_all: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         mappings = [self.values, self.related]
@@ -91,11 +93,11 @@ class Update(Action):
                     "told from one to be done. Set one column there to a constant."
                 )
 
-    def apply(self, rows: Rows, claims: Claims, write: Write = _write) -> Effect:
+    def apply(self, rows: Rows, claims: Claims, write: Write = written) -> Effect:
         related = self.apply_related(rows, claims, write)
         return Effect(write(rows, resolved(self.values, claims)), related)
 
-    def apply_related(self, rows: Rows, claims: Claims, write: Write = _write) -> dict[str, int]:
+    def apply_related(self, rows: Rows, claims: Claims, write: Write = written) -> dict[str, int]:
         """Change only the related rows; how many, by label."""
         counts = {}
         for children, values in self.effects(rows, claims):

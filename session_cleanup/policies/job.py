@@ -1,7 +1,8 @@
 """A job: anything that a run can do by name. Most are policies; a routine is one that is not."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from django.apps import apps
 from django.db import router
@@ -36,6 +37,8 @@ class Routine:
     model   "app.Model" that it writes; its lease lives in the same database
     verb    what it does to them, such as "stored"
     work    the dotted path of its `engine.routines.Work`, imported late: it may live in any room
+    options the options of a run that it takes, as its work is given them: "days_ahead"
+    given   what a run gave for these
     """
 
     name: str
@@ -45,6 +48,8 @@ class Routine:
     group: str = "daily"
     cron: str | None = None
     preset: str | None = None
+    options: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def log_counter(self) -> str:

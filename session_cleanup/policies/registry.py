@@ -16,8 +16,8 @@ from session_cleanup.policies.presets import HOUSEKEEPING, LIBRARIES, PRESETS
 MODULE = "cleanup_policies"
 OUT_OF_EVERY_RUN = {"weekly", "monthly"}  # groups that run only when they are asked for
 
-# Preset names, those of coming systems too, and what the history calls a restore: no job's name.
-RESERVED = {*PRESETS, "recurring", "restore"}
+# Preset names, and what the history calls a restore: no job's name.
+RESERVED = {*PRESETS, "restore"}
 
 _registered: list[Policy] = []
 # Modules that could not be imported, and why. While there is one, no run starts.

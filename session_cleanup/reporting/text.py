@@ -99,7 +99,7 @@ def _listing(job: JobReport, now: datetime) -> Iterator[str]:
 
 def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
     noun = _capital(_noun(job.model))
-    if job.product is not None and report.dry_run:
+    if report.dry_run and job.product is not None and "metrics" in job.product:
         yield from (*text_lines(job.product), "")
     yield "Cleanup Result:" if len(report.jobs) == 1 else f"Cleanup Result: {job.name}"
     if report.dry_run and job.error is None:
@@ -116,6 +116,9 @@ def _result(job: JobReport, report: RunReport, verbose: bool) -> Iterator[str]:
         before, after = job.figures["bytes_before"], job.figures["bytes_after"]
         estimated = " (estimated from a sample)" if job.estimated else ""
         yield f"  Bytes saved: {before - after:,} of {before:,}{estimated}"
+    for name, count in job.figures.items():
+        if not name.startswith("bytes_"):
+            yield f"  {_capital(name)}: {count}"
     for reason, count in sorted(job.skipped.items()):
         if count:
             yield f"  Skipped ({reason}): {count}"

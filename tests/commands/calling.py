@@ -20,11 +20,16 @@ JOBS = [
     "browser-compress",
     "browser-duplicates",
     "browser-report",
+    "recurring-activate",
+    "recurring-close",
+    "recurring-generate",
+    "recurring-archive",
     "housekeeping-history",
     "housekeeping-undo",
     "housekeeping-undo-sets",
     "housekeeping-reports",
 ]
+ROUTINES = {"browser-report", "recurring-generate"}
 WHEN_ASKED_FOR = {"browser-compress", "browser-duplicates", "browser-report"}  # weekly and monthly
 
 

@@ -47,6 +47,12 @@ def test_the_same_from_python(option, value):
     assert refusal(**{name: value}).startswith(f"{option} is ")
 
 
+def test_a_group_without_jobs(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["collaborative"]
+
+    assert "No job is in the group 'frequent'." in refusal("--type", "frequent")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -56,7 +62,6 @@ def test_the_same_from_python(option, value):
         (["daily"], "'daily' is a group, not a job. Say --type daily."),
         (["--type", "dayly"], "There is no group 'dayly'. Did you mean 'daily'?"),
         (["--type", ""], "There is no group ''."),
-        (["--type", "frequent"], "No job is in the group 'frequent'."),
         (["--type", "presentations-blank"], "There is no group 'presentations-blank'."),
         (["--database", "defualt"], "There is no database 'defualt'. Did you mean 'default'?"),
         (["--database", ""], "There is no database ''."),

@@ -2,6 +2,7 @@ import json
 import re
 import sys
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import CommandParser
 
@@ -21,7 +22,7 @@ from session_cleanup.scheduling.schedules import schedule_of
 LISTED = 50  # rows a verbose listing shows; with -v 3 all of them
 EVERYTHING = 10**12
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}")
-LIMITS = ("dry_run", "max_age", "days", "batch_size", "max_rows", "max_seconds")
+LIMITS = ("dry_run", "max_age", "days", "series", "days_ahead", "batch_size", "max_rows", "max_seconds")
 
 EXAMPLES = """
 examples:
@@ -62,6 +63,8 @@ class Command(RefusingCommand):
         add("--list", action="store_true", help="Show the jobs only.")
         add("--max-age", metavar="HOURS", help="For this run, the age of jobs that count in hours (1-8760).")
         add("--days", metavar="N", help="For this run, the age of jobs that count in days (1-365).")
+        add("--series", metavar="UID", help="Generate this series only, also if nothing of it is due.")
+        add("--days-ahead", metavar="N", help="For this run, the days ahead that are generated (1-366).")
         add("--batch-size", metavar="N", help="The largest batch, in rows (1-10000).")
         add("--max-rows", metavar="N", help="Rows that each job may change (what goes along not counted).")
         add("--max-seconds", metavar="S", help="Seconds after which the run ends, between two batches.")
@@ -113,6 +116,7 @@ def request_from(options: dict[str, Any]) -> RunRequest:
         ages=text,
         list_rows=listing if options["verbose"] and text else None,
         trigger="command",
+        series=uid(options["series"]),
         **{name: number(options[name]) for name in (option.replace("-", "_") for option in RANGES)},
     )
 
@@ -120,6 +124,14 @@ def request_from(options: dict[str, Any]) -> RunRequest:
 def number(value: Any) -> Any:
     """The number that was typed; anything else is left as it is, to be refused with its option."""
     return int(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value
+
+
+def uid(value: Any) -> Any:
+    """The UUID that was typed; anything else is left as it is, to be refused."""
+    try:
+        return UUID(value)
+    except (TypeError, ValueError, AttributeError):
+        return value
 
 
 def refuse_together(what: str, options: dict[str, Any], *more: str) -> None:

@@ -10,6 +10,7 @@ from session_cleanup.policies.presets import (
     collaborative,
     housekeeping,
     presentations,
+    recurring,
 )
 from session_cleanup.policies.presets.libraries import KEPT, LIBRARIES
 
@@ -18,6 +19,7 @@ SYSTEMS: dict[str, Callable[[], Sequence[Job]]] = {
     "collaborative": collaborative.policies,
     "after_hours": after_hours.policies,
     "browser": lambda: [*browser.policies(), *browser_report.routines()],
+    "recurring": recurring.jobs,
 }
 PRESETS = {**SYSTEMS, **{name: library.policies for name, library in LIBRARIES.items()}}
 HOUSEKEEPING = housekeeping.policies  # always on, after all others

@@ -1,0 +1,1 @@
+"""Sessions that recur: generated ahead from their series, and changed together."""
