@@ -3,13 +3,17 @@
 from django.contrib import admin
 
 from session_cleanup import models
-from session_cleanup.web.admin import history, holds, reports, sessions, undo
+from session_cleanup.web.admin import history, holds, reports, series, sessions, undo
 
 admin.site.register(models.Session, sessions.SessionAdmin)
 admin.site.register(models.SessionMember, sessions.SessionMemberAdmin)
 admin.site.register(models.SessionDecline, sessions.SessionDeclineAdmin)
 admin.site.register(models.DeviceFingerprint, sessions.DeviceFingerprintAdmin)
 admin.site.register(models.SessionProfile, sessions.SessionProfileAdmin)
+admin.site.register(models.SessionSeries, series.SessionSeriesAdmin)
+admin.site.register(models.SeriesMember, series.SeriesMemberAdmin)
+admin.site.register(models.SeriesException, series.SeriesExceptionAdmin)
+admin.site.register(models.OccurrenceLog, series.OccurrenceLogAdmin)
 admin.site.register(models.SessionReport, reports.SessionReportAdmin)
 admin.site.register(models.Hold, holds.HoldAdmin)
 admin.site.register(models.CleanupRun, history.CleanupRunAdmin)

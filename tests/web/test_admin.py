@@ -18,6 +18,7 @@ from tests.factories import (
     DeclineFactory,
     FingerprintFactory,
     MemberFactory,
+    OccurrenceFactory,
     ProfileFactory,
     SessionFactory,
     UserFactory,
@@ -45,6 +46,10 @@ def rows(record: Any, stored: Any) -> None:
     Hold.objects.place(SessionFactory())
     record("ok", jobs={"presentations-blank": "drained"})
     moment = timezone.now()
+    series = OccurrenceFactory().series
+    series.members.add(UserFactory())
+    series.exceptions.create(date=moment.date())
+    models.OccurrenceLog.objects.note("generated", Session.objects.filter(series=series), moment)
     CleanupLease.objects.create(job="carts", since=moment, expires_at=moment)
     kept = {"run_id": 1, "job": "carts", "model": "a.B", "kind": "deleted", "columns": []}
     models.UndoSet.objects.create(**kept, expires_at=moment)

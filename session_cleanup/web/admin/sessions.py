@@ -26,8 +26,8 @@ class SessionAdmin(TableAdmin):
     list_filter = ("kind", "is_active", "end_reason")
     list_select_related = ("owner",)
     search_fields = ("uid", "title", "holder", by_user_name("owner"))
-    raw_id_fields = ("owner",)
-    readonly_fields = ("uid", "updated_at")
+    raw_id_fields = ("owner", "series")
+    readonly_fields = ("uid", "occurrence", "updated_at")
     exclude = ("payload",)
     actions = ("hold",)
 
@@ -36,8 +36,13 @@ class SessionAdmin(TableAdmin):
         return rows.annotate(held=_held(rows))
 
     def save_model(self, request: HttpRequest, obj: Session, form: Any, change: bool) -> None:
-        """Write only what was edited, so that a touch() meanwhile is not undone."""
-        obj.save(update_fields=[*form.changed_data, "updated_at"] if change else None)
+        """Write only what was edited, so that a touch() meanwhile is not undone.
+
+        A session of a series then goes its own way.
+        """
+        if change and obj.series_id is not None and form.changed_data:
+            obj.is_detached = True
+        obj.save(update_fields=[*form.changed_data, "is_detached", "updated_at"] if change else None)
 
     @admin.display(description=_("held"))
     def is_held(self, session: Any) -> Any:
