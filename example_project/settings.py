@@ -49,7 +49,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser"]
+SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser", "recurring"]
 SESSION_CLEANUP_ENABLED = env.value("SESSION_CLEANUP_ENABLED", default=True)
 SESSION_CLEANUP_HOURS = env.value("SESSION_CLEANUP_HOURS", default=24)
 SESSION_CLEANUP_INACTIVITY_DAYS = env.value("SESSION_CLEANUP_INACTIVITY_DAYS", default=7)
@@ -59,6 +59,8 @@ SESSION_CLEANUP_ENDED_DAYS = env.value("SESSION_CLEANUP_ENDED_DAYS", default=Non
 SESSION_CLEANUP_EXPIRY_DAYS = env.value("SESSION_EXPIRY_DAYS", default=30)
 SESSION_CLEANUP_MAX_PER_HOLDER = env.value("MAX_SESSIONS_PER_LEAD", default=10)
 SESSION_CLEANUP_HOLDER_MODEL = "shop.Lead"
+SESSION_CLEANUP_HORIZON_DAYS = env.value("SESSION_CLEANUP_HORIZON_DAYS", default=30)
+SESSION_CLEANUP_ARCHIVE_DAYS = env.value("SESSION_CLEANUP_ARCHIVE_DAYS", default=90)
 SESSION_CLEANUP_HISTORY_DAYS = env.value("SESSION_CLEANUP_HISTORY_DAYS", default=90)
 SESSION_CLEANUP_UNDO_DAYS = env.value("SESSION_CLEANUP_UNDO_DAYS", default=30)
 SESSION_CLEANUP_UNDO_KEYS = env.list("SESSION_CLEANUP_UNDO_KEYS", default=[])

@@ -13,15 +13,17 @@ from django.db import transaction
 from django.db.models import Model, Q
 from django.utils import timezone
 
-from example_project.shop import leads
+from example_project.shop import leads, recurring
 from example_project.shop.models import Cart, CartItem, Lead
 from session_cleanup.conf import conf
 from session_cleanup.models import (
     DeviceFingerprint,
+    OccurrenceLog,
     Session,
     SessionDecline,
     SessionMember,
     SessionProfile,
+    SessionSeries,
 )
 
 MARK = "demo-"  # begins one text column of every row, so that remove() knows its own
@@ -40,6 +42,8 @@ def remove() -> None:
     DeviceFingerprint.objects.filter(digest__startswith=MARK).delete()
     SessionProfile.objects.filter(display_name__startswith=MARK).delete()
     Session.objects.filter(title__startswith=MARK).delete()
+    SessionSeries.objects.filter(name__startswith=MARK).delete()
+    OccurrenceLog.objects.filter(session_title__startswith=MARK).delete()
     Cart.objects.filter(session_key__startswith=MARK).delete()
     Lead.objects.filter(name__startswith=MARK).delete()
     User.objects.filter(username__startswith=MARK).delete()
@@ -63,7 +67,11 @@ def load(now: datetime | None = None) -> dict[str, int]:
     people = create(Lead(name=f"{MARK}{name}") for name in leads.names())
     create(leads.sessions(people, now, MARK))
     leads.damage(people, now)
-    tables = (Session, SessionMember, SessionDecline, DeviceFingerprint, SessionProfile, Cart, Lead)
+    create(recurring.sessions(create(recurring.series(now, MARK)), now))
+    tables = (
+        *(Session, SessionMember, SessionDecline, DeviceFingerprint, SessionProfile),
+        *(SessionSeries, Cart, Lead),
+    )
     return {str(table._meta.verbose_name_plural): table._base_manager.count() for table in tables}
 
 
