@@ -134,12 +134,22 @@ class Rule:
         if step and after is not None and (forever or "COUNT" not in parts):
             start += max((after - first) // step - 1, 0) * step  # the first period may be cut off
         given = {name: parts[part] for part, name in DATEUTIL.items() if part in parts}
+        if "BYDAY" in parts:
+            given["byweekday"] = self._weekdays()
         if forever:
             given.pop("count", None)
         elif "UNTIL" in parts:
             given["until"] = min(parts["UNTIL"].in_zone(zone, last=True), datetime.max - moved) + moved
         expanded = rrule.rrule(getattr(rrule, frequency), dtstart=start + moved, **given)
         return (found - moved for found in expanded)
+
+    def _weekdays(self) -> list[Any]:
+        """The days as dateutil takes them: among days with numbers it forgets those without."""
+        days = self.parts["BYDAY"]
+        if not any(day.n for day in days):
+            return list(days)
+        most = 53 if self.parts["FREQ"] == "YEARLY" and "BYMONTH" not in self.parts else 5
+        return [each for day in days for each in ([day] if day.n else map(day, range(1, most + 1)))]
 
 
 @lru_cache(maxsize=1000)

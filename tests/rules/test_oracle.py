@@ -32,7 +32,11 @@ ZONES = (
 )
 DAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WINDOW = timedelta(days=800)
+
+
+def window(text):
+    """The oracle takes a millisecond for each."""
+    return timedelta(days=20 if "HOURLY" in text else 400)
 
 
 class Oracle:
@@ -83,6 +87,8 @@ def rules(draw, *, ends=True):
     for name, strategy in by_parts(frequency).items():
         if draw(st.integers(0, 3)) == 0:
             parts[name] = ",".join(map(str, draw(strategy)))
+    for name in left_out(parts):
+        parts.pop(name, None)
     if len(parts) > 2 and frequency not in ("HOURLY", "DAILY") and draw(st.integers(0, 5)) == 0:
         parts["BYSETPOS"] = draw(st.sampled_from([1, 2, -1, -2]))
     if frequency == "WEEKLY" and draw(st.booleans()):
@@ -90,6 +96,16 @@ def rules(draw, *, ends=True):
     if ends and draw(st.booleans()):
         parts["COUNT"] = draw(st.integers(1, 40))
     return ";".join(f"{name}={value}" for name, value in parts.items())
+
+
+def left_out(parts):
+    """Of yearly rules what the oracle gets wrong: days that limit others, and numbers beside none."""
+    if parts["FREQ"] == "YEARLY" and "BYYEARDAY" in parts:
+        return ["BYDAY", "BYMONTHDAY"]
+    days = parts.get("BYDAY", "").split(",")
+    numbered = sum(day[-3:-2].isdigit() for day in days)
+    mixed = 0 < numbered < len(days)
+    return ["BYDAY"] if parts["FREQ"] == "YEARLY" and (mixed or "BYMONTHDAY" in parts) else []
 
 
 def by_parts(frequency):
@@ -118,7 +134,7 @@ def expanded(start, zone, text):
         rule.check(start)
     except RuleError:
         assume(False)
-    return [(wall, moment(wall, zone)) for wall in rule.between(start, start, start + WINDOW, zone)]
+    return [(wall, moment(wall, zone)) for wall in rule.between(start, start, start + window(text), zone)]
 
 
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -126,7 +142,7 @@ def expanded(start, zone, text):
 def test_rules(oracle, text, start):
     ours = [found for _, found in expanded(start, ZoneInfo("UTC"), text)]
 
-    before = (start + WINDOW).replace(tzinfo=UTC) - timedelta(seconds=1)
+    before = (start + window(text)).replace(tzinfo=UTC) - timedelta(seconds=1)
     assert ours == oracle.moments(start, "UTC", text, before)
 
 
@@ -138,7 +154,7 @@ def test_zones(oracle, text, start, name):
     found = [(wall, at) for wall, at in expanded(start, zone, text) if "HOURLY" not in text]
     ours = {at for wall, at in found if wall_time(at, zone) == wall}
 
-    theirs = oracle.moments(start, name, text, moment(start + WINDOW, zone) - timedelta(seconds=1))
+    theirs = oracle.moments(start, name, text, moment(start + window(text), zone) - timedelta(seconds=1))
 
     assert "HOURLY" in text or ours == set(theirs)
     assert all(wall_time(at, zone) > wall for wall, at in found if at not in ours)

@@ -30,6 +30,8 @@ def days(text, *, first=FIRST, after=None, until=datetime(2026, 7, 1)):
         ("FREQ=MONTHLY;BYMONTHDAY=-1;COUNT=3", ["01-31", "02-28", "03-31"]),
         ("FREQ=MONTHLY;BYMONTHDAY=31;COUNT=3", ["01-31", "03-31", "05-31"]),
         ("FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=2", ["01-30", "02-27"]),
+        ("FREQ=MONTHLY;BYDAY=TH,2MO;COUNT=6", ["01-01", "01-08", "01-12", "01-15", "01-22", "01-29"]),
+        ("FREQ=YEARLY;BYDAY=-1FR,1TH,SU;COUNT=3", ["01-01", "01-04", "01-11"]),
         ("FREQ=YEARLY;BYMONTH=3;BYDAY=1SU", ["03-01"]),
         ("FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO", ["05-11"]),
         ("FREQ=YEARLY;BYYEARDAY=100", ["04-10"]),
