@@ -12,7 +12,7 @@ from django.db import router, transaction
 from django.utils import timezone
 
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.models import OccurrenceLog, SeriesException, Session
+from session_cleanup.models import OccurrenceLog, SeriesException, Session, SessionSeries
 from session_cleanup.models.history import as_stored
 from session_cleanup.rules.wall import moment, zone_of
 
@@ -36,7 +36,9 @@ def change(
             one.title = title
         if settings is not None:
             one.settings = settings
-        lasts = duration or one.expires_at - one.starts_at
+        assert one.starts_at is not None
+        over = one.expires_at or one.starts_at
+        lasts = duration or over - one.starts_at
         if begins is not None:
             start = moment(begins, zone_of(series.time_zone))
             one.starts_at, one.visible_at = as_stored(start), as_stored(series.visible_at(start, begins))
@@ -62,7 +64,7 @@ def cancel(session: Session, *, now: datetime | None = None) -> Session:
 
 
 @contextmanager
-def _locked(session: Session, now: datetime) -> Iterator[Any]:
+def _locked(session: Session, now: datetime) -> Iterator[tuple[Session, SessionSeries]]:
     using = session._state.db or router.db_for_write(Session)
     with transaction.atomic(using=using):
         rows = Session.objects.using(using).select_related("series")
