@@ -24,6 +24,7 @@ from tests.factories import (
     MemberFactory,
     PresentationFactory,
     ProfileFactory,
+    SeriesFactory,
     SessionFactory,
     UserFactory,
 )
@@ -226,6 +227,7 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
     JobRun.objects.create(run=CleanupRun.objects.create(host="h", pid=1, started_at=old), job="x")
     UndoSet.objects.create(run_id=1, job="x", model="a.B", kind="deleted", columns=[], expires_at=old)
     UndoRecord.objects.create(set_id=1, expires_at=old, data="")
+    SeriesFactory(first_date=timezone.now().date() + 2 * DAY).members.add(UserFactory())
     SessionReport.objects.create(month=old.date(), created_at=old, metrics={}, recommendations=[])
     try:
         with connection.cursor() as cursor:
