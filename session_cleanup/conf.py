@@ -14,6 +14,7 @@ from session_cleanup.exceptions import ConfigurationError
 
 PREFIX = "SESSION_CLEANUP_"
 UNLIMITED = "for no limit"
+SHORTEST_SECRET = 16  # characters
 T = TypeVar("T")
 
 
@@ -36,6 +37,34 @@ def schedules(value: object) -> str | None:
         isinstance(name, str) and isinstance(cron, str) for name, cron in value.items()
     )
     return None if ok else "must be a dict of job or group to cron expression"
+
+
+def adaptive(value: object) -> str | None:
+    ok = isinstance(value, dict) and all(
+        isinstance(name, str)
+        and isinstance(bounds, list | tuple)
+        and len(bounds) == 3
+        and all(type(number) is int for number in bounds)
+        and 1 <= bounds[0] <= bounds[1] <= 44_640
+        and 1 <= bounds[2] <= 10**12
+        for name, bounds in value.items()
+    )
+    return (
+        None
+        if ok
+        else (
+            "must be a dict of job to (minutes at least, minutes at most, rows), with 1 to 44640 minutes and "
+            "1 row or more"
+        )
+    )
+
+
+def secrets(value: object) -> str | None:
+    ok = isinstance(value, list | tuple) and all(
+        isinstance(item, str) and len(item) >= SHORTEST_SECRET and item.isprintable() and " " not in item
+        for item in value
+    )
+    return None if ok else f"must be a list of texts of {SHORTEST_SECRET} characters or more, without spaces"
 
 
 @dataclass(frozen=True, init=False)
@@ -115,6 +144,22 @@ class Conf:
     PRESETS = Setting[list[str]]([], names)
     # Cron expressions (UTC) that replace a job's or a group's own.
     SCHEDULES = Setting[dict[str, str]]({}, schedules)
+    # Jobs that the scheduler moves by their backlog: {"presentations-blank": (15, 720, 1000)} lets it start
+    # that job every 15 to 720 minutes, so that about 1000 rows are due each time.
+    ADAPTIVE = Setting[dict[str, tuple[int, int, int]]]({}, adaptive)
+    # Seconds by which the scheduler delays a timer at most, by chance; at most a tenth of its interval.
+    JITTER_SECONDS = Setting(30, whole_number(0, 3600))
+    # A job is stale once its last success is so many of its intervals old: then …/health/ says 503.
+    STALE_FACTOR = Setting(2, whole_number(1, 100))
+
+    # What callers of the HTTP endpoint must know, one of them; none: the endpoint is closed.
+    CRON_SECRETS = Setting[list[str]]([], secrets, secret=True)
+    # Whether a GET runs jobs too, for platforms that can do nothing else.
+    CRON_ALLOW_GET = Setting(False, boolean)
+    # Seconds that an HTTP call may take, between two batches; the next one goes on.
+    CRON_SECONDS = Setting(25, whole_number(1, 3600))
+    # Wrong secrets a minute that a process answers as such; to more it says 429.
+    CRON_FAILURES_PER_MINUTE = Setting(20, whole_number(1, 10_000))
 
     # Hours after which a blank presentation is an orphan.
     HOURS = Setting(24, whole_number(1, 168))

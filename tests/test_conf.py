@@ -7,6 +7,10 @@ from session_cleanup.exceptions import ConfigurationError
 
 # name -> default, lowest, highest: SYSTEMS.md, and for the engine's own numbers what conf.py says.
 NUMBERS = {
+    "JITTER_SECONDS": (30, 0, 3600),
+    "STALE_FACTOR": (2, 1, 100),
+    "CRON_SECONDS": (25, 1, 3600),
+    "CRON_FAILURES_PER_MINUTE": (20, 1, 10_000),
     "HOURS": (24, 1, 168),
     "INACTIVITY_DAYS": (7, 1, 3650),
     "COMPRESS_DAYS": (7, 1, 3650),
@@ -50,6 +54,9 @@ OTHERS = {
     "ENABLED": True,
     "PRESETS": [],
     "SCHEDULES": {},
+    "ADAPTIVE": {},
+    "CRON_SECRETS": [],
+    "CRON_ALLOW_GET": False,
     "WALK": "auto",
     "KEEP_DAYS": {},
     "HOLDER_MODEL": None,
@@ -111,6 +118,12 @@ def test_none_keeps_ended_sessions_for_ever_and_the_refusal_says_so(settings):
         ("ENABLED", [0, 1, "true", "False", None, []]),
         ("PRESETS", ["presentations", None, [1], {"presentations"}, {"presentations": True}]),
         ("KEEP_DAYS", [[], None, 7, {"axes": 0}, {"axes": 3651}, {"axes": "7"}, {"axes": True}, {7: 7}]),
+        (
+            "ADAPTIVE",
+            [[], None, {"a": 5}, {"a": (5, 60)}, {"a": (60, 5, 1)}, {"a": (0, 5, 1)}, {7: (1, 5, 1)}],
+        ),
+        ("ADAPTIVE", [{"a": (5, 60, 0)}, {"a": (5, 44_641, 1)}, {"a": (True, 5, 1)}, {"a": (5.0, 60, 1)}]),
+        ("CRON_ALLOW_GET", [0, "true", None]),
         ("SCHEDULES", [[], None, "0 2 * * *", {"daily": 1}, {1: "0 2 * * *"}]),
     ],
 )
@@ -120,6 +133,18 @@ def test_another_type_is_refused(settings, name, wrong):
 
         with pytest.raises(ConfigurationError, match=f"SESSION_CLEANUP_{name} is .* but must be"):
             getattr(conf, name)
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, "x" * 16, [1], ["x" * 15], ["x" * 16, ""], [" " * 16], ["x" * 16 + "\n"], {"x" * 16}]
+)
+def test_what_is_no_secret_is_refused_and_not_shown(settings, wrong):
+    settings.SESSION_CLEANUP_CRON_SECRETS = wrong
+
+    with pytest.raises(ConfigurationError, match="16 characters or more") as refused:
+        _ = conf.CRON_SECRETS
+
+    assert "xxx" not in str(refused.value)
 
 
 def test_a_setting_is_read_at_each_access(settings):

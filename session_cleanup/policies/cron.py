@@ -1,8 +1,8 @@
 """Cron expressions as cron itself reads them: five fields, UTC."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise
 
 from cronsim import CronSim, CronSimError
 
@@ -56,3 +56,21 @@ def next_times(cron: str, after: datetime, count: int) -> list[datetime]:
     """The next `count` times (UTC) later than `after`; fewer if the next 50 years hold fewer."""
     parse(cron)
     return list(islice(CronSim(cron, after.astimezone(UTC)), count))
+
+
+def last_time(cron: str, now: datetime) -> datetime | None:
+    """The last time (UTC) that is not later than `now`; None if the last 50 years hold none."""
+    parse(cron)
+    just_after = now.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    return next(CronSim(cron, just_after, reverse=True), None)
+
+
+def interval(cron: str, now: datetime) -> timedelta:
+    """From one time to the next: the longer one of those before and after the last time.
+
+    So the interval of working days is three days at a weekend, and one on a Wednesday.
+    """
+    last = last_time(cron, now)
+    before = last and last_time(cron, last - timedelta(seconds=1))
+    times = [moment for moment in (before, last, *next_times(cron, now, 1)) if moment]
+    return max((later - earlier for earlier, later in pairwise(times)), default=timedelta(days=365))

@@ -134,6 +134,11 @@ def select(names: Iterable[str] = (), group: str | None = None) -> list[Job]:
     return [job for job in everything if job.group not in OUT_OF_EVERY_RUN]
 
 
+def named(name: str) -> list[Job]:
+    """The jobs that one word means, be it a job, a preset or a group; none if it is none of them."""
+    return [job for job in jobs() if name in (job.name, job.preset, job.group)]
+
+
 def _unknown_job(name: str, known: list[str]) -> str:
     if name in GROUPS:
         return f"{name!r} is a group, not a job. Say --type {name}."
