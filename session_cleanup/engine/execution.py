@@ -82,7 +82,7 @@ class Execution:
             forget_if_lost(alias)  # by the job before
         try:
             record = self._record(job, report, run_id)
-            lease = Lease.take(job.name, report.database, run_id)
+            lease = Lease.take(job.name, report.database, run_id, since=self.request.unless_since)
             try:
                 if isinstance(job, Policy):
                     self._drain(job, report, lease, record)

@@ -10,8 +10,9 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
@@ -24,8 +25,10 @@ from session_cleanup.engine.connections import once_more
 from session_cleanup.engine.sql import Sql, selecting, together, updating
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import CleanupLease
+from session_cleanup.models.history import as_stored
 
 logger = logging.getLogger(__name__)
+OVER = Now() - timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,25 @@ class Lease:
     token: uuid.UUID
 
     @classmethod
-    def take(cls, job: str, using: str, run_id: int) -> "Lease":
-        """Take the lease, or raise LeaseBusy that says who has it.
+    def take(cls, job: str, using: str, run_id: int | None = None, since: datetime | None = None) -> "Lease":
+        """Take the lease, or raise LeaseBusy that says who has it, or has had it later than `since`.
 
         It does not wait for a batch of the holder: an INSERT would, even one that ignores conflicts.
         """
         rows = CleanupLease.objects.using(using)
         lease = cls(job, using, uuid.uuid4())
-        if once_more(lambda: lease._taken(run_id), using):
+        if once_more(lambda: lease._taken(run_id, since), using):
             return lease
-        if not rows.filter(job=job).exists():  # its first run: the row is made once, already over
-            over = CleanupLease(job=job, since=Now(), expires_at=Now() - timedelta(days=1))
-            rows.bulk_create([over], ignore_conflicts=True)
-            if lease._taken(run_id):
+        if not rows.filter(job=job).exists():  # its first run
+            _make([job], using, since=OVER)
+            if lease._taken(run_id, since):
                 return lease
-        raise LeaseBusy(_busy(job, rows.filter(job=job).first()))
+        raise LeaseBusy(_busy(job, rows.filter(job=job).first(), since))
 
-    def _taken(self, run_id: int) -> bool:
+    def _taken(self, run_id: int | None, since: datetime | None) -> bool:
         """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost."""
-        free = Q(expires_at__lte=Now()) | Q(token=self.token)
+        free = Q(expires_at__lte=Now()) & (Q() if since is None else Q(since__lte=as_stored(since)))
+        free |= Q(token=self.token)
         return bool(
             CleanupLease.objects.using(self.using)
             .filter(free, job=self.job)
@@ -106,15 +109,34 @@ class Lease:
         return CleanupLease.objects.using(self.using).filter(job=self.job, token=self.token)
 
 
+def last_taken(jobs: Iterable[str], using: str) -> dict[str, datetime]:
+    """When each lease was last taken. One that never was is made, and counts from now on."""
+    wanted = set(jobs)
+    rows = CleanupLease.objects.using(using).filter(job__in=wanted)
+    found = dict(rows.values_list("job", "since"))
+    if new := wanted - found.keys():
+        _make(new, using, since=Now())
+        found = dict(rows.values_list("job", "since"))
+    return {job: since.astimezone(UTC) for job, since in found.items()}
+
+
+def _make(jobs: Iterable[str], using: str, since: Any) -> None:
+    """The rows of leases, once and already over."""
+    over = [CleanupLease(job=job, since=since, expires_at=OVER) for job in sorted(jobs)]
+    CleanupLease.objects.using(using).bulk_create(over, ignore_conflicts=True)
+
+
 def _expiry() -> CombinedExpression:
     return Now() + timedelta(seconds=conf.LEASE_SECONDS)
 
 
-def _busy(job: str, holder: CleanupLease | None) -> str:
+def _busy(job: str, holder: CleanupLease | None, since: datetime | None) -> str:
     if holder is None:
         return f"Job {job!r} is being run by another process. Wait for it."
-    since, until = (f"{moment.astimezone(UTC):%H:%M:%S} UTC" for moment in (holder.since, holder.expires_at))
+    began, until = (f"{moment.astimezone(UTC):%H:%M:%S} UTC" for moment in (holder.since, holder.expires_at))
+    if since is not None and holder.since > as_stored(since):
+        return f"Job {job!r} was left to {holder.holder}, which started it at {began}, when it was due."
     return (
-        f"Job {job!r} is being run by {holder.holder} since {since}. Wait for it; if that process is dead, "
+        f"Job {job!r} is being run by {holder.holder} since {began}. Wait for it; if that process is dead, "
         f"its lease ends by itself at {until}."
     )

@@ -40,6 +40,7 @@ class RunRequest:
     stats              add the statistics to the report
     ages               add at least the ages that some jobs show in every text
     list_rows          how many of the rows that are due to list for each job; None: none
+    unless_since       leave alone, as busy, a job that another process has started later than that
     trigger, actor     what started the run, and who, for the history
     """
 
@@ -57,6 +58,7 @@ class RunRequest:
     stats: bool = False
     ages: bool = False
     list_rows: int | None = None
+    unless_since: datetime | None = None
     trigger: str = "python"
     actor: str = ""
 

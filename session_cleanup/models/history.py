@@ -127,6 +127,12 @@ class JobRunQuerySet(models.QuerySet["JobRun"]):
         last = [Subquery(self.filter(job=job).order_by("-pk").values("pk")[:1]) for job in jobs]
         return self.filter(pk__in=last).select_related("run")
 
+    def unfinished(self) -> Self:
+        """Job runs of schedulers that were stopped or died, the latter only if they were not resumed ones."""
+        stopped = Q(end_state=JobRun.EndState.STOPPED, run__trigger__in=("scheduler", "notify", "resumed"))
+        died = Q(end_state="", heartbeat_at__lt=_lease_horizon(), run__trigger__in=("scheduler", "notify"))
+        return self.filter(stopped | died)
+
     def died(self) -> Self:
         """Job runs whose lease is over and that never ended: their process died."""
         return self.filter(end_state="", heartbeat_at__lt=_lease_horizon())

@@ -5,13 +5,15 @@ It takes nothing from the URL but a name: what is due, and how old that must be,
 
 from typing import Any
 
-from django.db import transaction
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from session_cleanup.conf import conf
 from session_cleanup.engine import runner
+from session_cleanup.engine.connections import database_clock
 from session_cleanup.engine.report import RunRequest
+from session_cleanup.models import CleanupRun
 from session_cleanup.policies import registry
 from session_cleanup.policies.policy import GROUPS
 from session_cleanup.reporting.json import iso
@@ -36,8 +38,14 @@ def cron(request: HttpRequest, name: str) -> HttpResponse:
     if request.META.get("QUERY_STRING"):  # it would look as if it had been heeded
         return replies.refusal(400, "ParametersNotAllowed")
     jobs, group = ((), name) if name in GROUPS else ((name,), None)
-    request_ = RunRequest(jobs=jobs, group=group, max_seconds=conf.CRON_SECONDS, trigger="http")
-    return replies.of_run(runner.run(request_))
+    asked = RunRequest(
+        jobs=jobs,
+        group=group,
+        max_seconds=conf.CRON_SECONDS,
+        unless_since=database_clock(router.db_for_write(CleanupRun)),
+        trigger="http",
+    )
+    return replies.of_run(runner.run(asked))
 
 
 @csrf_exempt

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from session_cleanup.engine.connections import database_clock
 from session_cleanup.engine.leases import Lease
 from session_cleanup.exceptions import LeaseBusy, LeaseLost
 from session_cleanup.models import CleanupLease, Session
@@ -43,6 +44,15 @@ def test_a_lease_that_was_released_is_free_at_once():
     Lease.take(JOB, "default", run_id=1).release()
 
     Lease.take(JOB, "default", run_id=2)
+
+
+def test_a_job_that_was_started_meanwhile_is_left_alone_even_when_it_is_done():
+    before = database_clock("default")
+    Lease.take(JOB, "default", run_id=1, since=before).release()  # its first run of all
+
+    with pytest.raises(LeaseBusy, match=r"was left to \S+ \(pid \d+\), which started it at .*, when it was"):
+        Lease.take(JOB, "default", run_id=2, since=before)
+    assert Lease.take(JOB, "default", run_id=2, since=database_clock("default") + SECOND)
 
 
 def test_a_renewal_lasts_the_full_time_again(settings):
