@@ -161,6 +161,14 @@ def test_e006_a_wrong_schedule(settings, schedules, said):
     assert said in message_of()
 
 
+@pytest.mark.parametrize("name", ["presentations-blnk", "daily"])
+def test_e006_a_job_that_could_be_moved_is_none(settings, name):
+    settings.SESSION_CLEANUP_ADAPTIVE = {name: (5, 60, 100)}
+
+    assert found() == ["E006"]
+    assert f"names {name!r}, which is no job." in message_of()
+
+
 def test_w002_a_preview_that_may_differ(declare):
     """What a receiver does may concern its own job and those after it."""
 

@@ -97,6 +97,14 @@ def _schedules(jobs: Iterable[Job]) -> Iterator[Problem]:
             )
         if problem := cron_problem(cron):
             yield Problem("E006", f"SESSION_CLEANUP_SCHEDULES[{name!r}]: {problem}", "Times are UTC.")
+    names = known[len(GROUPS) :]
+    for name in conf.ADAPTIVE:
+        if name not in names:
+            yield Problem(
+                "E006",
+                f"SESSION_CLEANUP_ADAPTIVE names {name!r}, which is no job.{did_you_mean(name, names)}",
+                "See cleanup_sessions --list.",
+            )
 
 
 def _days(jobs: Iterable[Job]) -> Iterator[Problem]:
