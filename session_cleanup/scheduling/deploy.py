@@ -1,4 +1,4 @@
-"""The files that make a host run the jobs: systemd units, a crontab, a Railway service.
+"""The files that make a host or a platform run the jobs: systemd units, a crontab, a Railway service …
 
 Rendered from the templates beside this module, with the values of a Deployment; the schedules are
 those of schedules.timers(), so that a timer and a crontab never name different hours.
@@ -7,14 +7,12 @@ those of schedules.timers(), so that a timer and a crontab never name different 
 import json
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from django.template import Context, Engine
-
+from session_cleanup.conf import conf
 from session_cleanup.exceptions import ConfigurationError
-from session_cleanup.policies.job import Job
 from session_cleanup.scheduling.cron import crontab_fields, on_calendar, shortest_gap
 from session_cleanup.scheduling.deployment import (
     Deployment,
@@ -23,11 +21,9 @@ from session_cleanup.scheduling.deployment import (
     unit_word,
 )
 from session_cleanup.scheduling.host import zone_beside_utc
+from session_cleanup.scheduling.platforms import celery, github, kubernetes, pg_cron, vercel
+from session_cleanup.scheduling.rendering import Files, Timers, fill
 
-Timers = Mapping[str, Sequence[Job]]
-Files = dict[str, str]  # path inside the output directory -> text
-
-TEMPLATES = Engine(dirs=[str(Path(__file__).parent / "templates")], string_if_invalid="(no value: %s)")
 LONGEST_CRONTAB_LINE = 998  # Debian's cron cuts off what is longer
 RAILWAY_SHORTEST_GAP = timedelta(minutes=5)
 
@@ -131,9 +127,8 @@ def railway(deployment: Deployment, timers: Timers, chosen: str | None) -> Files
             "every 5 minutes. Give it another hour in SESSION_CLEANUP_SCHEDULES, or choose another "
             "--job."
         )
-    manage = os.path.relpath(deployment.manage, deployment.project_dir)
     service = {
-        "startCommand": shlex.join(["python", manage, "cleanup_sessions", job]),
+        "startCommand": shlex.join(["python", deployment.manage_here, "cleanup_sessions", job]),
         "cronSchedule": crontab_fields(schedules[job]),
         "restartPolicyType": "NEVER",
     }
@@ -149,11 +144,18 @@ TARGETS: dict[str, Callable[[Deployment, Timers, str | None], Files]] = {
     "systemd": systemd,
     "crontab": crontab,
     "railway": railway,
+    "kubernetes": kubernetes,
+    "pg_cron": pg_cron,
+    "github": github,
+    "vercel": vercel,
+    "celery": celery,
 }
 
 
 def warnings(target: str, deployment: Deployment) -> list[str]:
     """What would make the rendered files do something else than they say, on this host."""
+    if target == "vercel" and not conf.CRON_ALLOW_GET:
+        return ["Vercel can only GET. Set SESSION_CLEANUP_CRON_ALLOW_GET = True, or it is told 405."]
     if target != "crontab":
         return []
     found = shell_surprises(deployment.env_file)
@@ -191,7 +193,3 @@ def write(files: Files, directory: Path, *, force: bool) -> list[str]:
 
 def changed(path: Path, text: str) -> bool:
     return path.exists() and path.read_bytes() != text.encode()
-
-
-def fill(template: str, values: Mapping[str, object]) -> str:
-    return TEMPLATES.get_template(template).render(Context(dict(values), autoescape=False))

@@ -14,6 +14,7 @@ from session_cleanup.exceptions import ConfigurationError
 PATH = re.compile(r"/[\w .@%+=:,~()/-]*")
 ACCOUNT = re.compile(r"[A-Za-z_][\w.-]{0,31}", re.ASCII)
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+IMAGE = re.compile(r"[a-z0-9][\w./:@-]{0,254}", re.ASCII)
 SHELL_SAFE = re.compile(r"""\s*(\#.*)?|[A-Za-z_]\w*=([\w./:@%+,=-]*|'[^']*'|"[^"$`\\]*")\s*""", re.ASCII)
 SHARED_DIRECTORIES = {
     "/",
@@ -33,6 +34,7 @@ SHARED_DIRECTORIES = {
 class Deployment:
     """A checked set of values; each is named after the option of cleanup_deploy that gives it.
 
+    image      the container image that holds the project
     writable   directories the run writes to: those of SQLite files and of log files
     reads      other places it needs, such as that of the interpreter's own library
     network    whether some database is reached over the network
@@ -46,6 +48,7 @@ class Deployment:
     user: str
     group: str
     settings: str
+    image: str = "app:latest"
     on_failure: str | None = None
     writable: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
@@ -59,12 +62,18 @@ class Deployment:
             check_path("The directory of a database or log file of the settings", path)
         check("--user", self.user, ACCOUNT, "the name of an account, such as www-data")
         check("--group", self.group, ACCOUNT, "the name of a group, such as www-data")
+        check("--image", self.image, IMAGE, "the name of an image, such as registry.example.com/shop:1.0")
         check("--settings", self.settings, MODULE, "a module, such as shop.settings")
         if os.path.dirname(self.log_file) in SHARED_DIRECTORIES:
             raise ConfigurationError(
                 f"--log-file {self.log_file} lies in a directory that others share, and the jobs' "
                 "user must own it. Give it one of its own: /var/log/session-cleanup/cleanup.log."
             )
+
+    @property
+    def manage_here(self) -> str:
+        """manage.py, seen from the directory that the jobs run in."""
+        return os.path.relpath(self.manage, self.project_dir)
 
     def paths(self) -> Iterator[str]:
         """Every place the unit must see, also behind symbolic links (a venv's python is one)."""

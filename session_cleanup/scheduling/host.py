@@ -28,6 +28,7 @@ def deployment(
     group: str | None = None,
     log_file: str = DEFAULT_LOG,
     on_failure: str | None = None,
+    image: str = "app:latest",
 ) -> Deployment:
     """This project on this host, but for what is given."""
     if project_dir is None:
@@ -44,6 +45,7 @@ def deployment(
         group=group_of(user) if group is None else group,
         log_file=log_file,
         on_failure=on_failure,
+        image=image,
         settings=os.environ.get("DJANGO_SETTINGS_MODULE", ""),
         writable=tuple(sorted(set(written))),
         reads=(*home_of(user), *of_this_python),

@@ -10,6 +10,7 @@ from session_cleanup.exceptions import SessionCleanupError
 from session_cleanup.management.refusals import RefusingCommand
 from session_cleanup.policies.validation import refuse_errors
 from session_cleanup.scheduling import deploy, host
+from session_cleanup.scheduling.rendering import Files
 from session_cleanup.scheduling.schedules import timers
 
 EXAMPLES = """
@@ -20,6 +21,7 @@ examples:
   cleanup_deploy railway --job collaborative-expired
   cleanup_deploy systemd --project-dir /srv/shop --python /srv/shop/.venv/bin/python
                                                   for another host than this one
+  cleanup_deploy kubernetes --image registry.example.com/shop:1.0
   cleanup_deploy systemd crontab railway --output deploy --force
 
 The hours are those of the policies and of SESSION_CLEANUP_SCHEDULES. Render and install again
@@ -34,13 +36,14 @@ VALUES = {
     "user": "the account that runs the jobs (default: www-data)",
     "group": "its group (default: that account's own)",
     "log-file": f"what the crontab's lines write to (default: {host.DEFAULT_LOG})",
+    "image": "kubernetes: the image that holds the project (default: app:latest)",
     "on-failure": "a program to start when a run fails; it is given the name of the timer's first "
     "job (default: a line in the system's log, or cron's mail)",
 }
 
 
 class Command(RefusingCommand):
-    help = "Render systemd units, a crontab or a Railway service that run the jobs by their schedules."
+    help = "Render what makes a host or a platform run the jobs by their schedules."
     epilog = EXAMPLES
     usage = None
 
@@ -53,7 +56,7 @@ class Command(RefusingCommand):
             "--job", help="railway: the job (default: presentations-blank, or else the first)"
         )
         for name, meaning in VALUES.items():
-            metavar = "NAME" if name in ("user", "group") else "PATH"
+            metavar = "NAME" if name in ("user", "group", "image") else "PATH"
             parser.add_argument(f"--{name}", metavar=metavar, help=meaning)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -63,7 +66,7 @@ class Command(RefusingCommand):
             refuse_errors()
             deployment = host.deployment(**given)
             schedule = timers()
-            files: deploy.Files = {}
+            files: Files = {}
             for target in options["targets"]:
                 files |= deploy.render(target, deployment, schedule, options["job"])
                 self.warn(deploy.warnings(target, deployment))
@@ -71,7 +74,7 @@ class Command(RefusingCommand):
         except SessionCleanupError as error:
             raise CommandError(str(error), returncode=2) from error
 
-    def deliver(self, files: deploy.Files, output: str | None, *, force: bool) -> None:
+    def deliver(self, files: Files, output: str | None, *, force: bool) -> None:
         if output is None:
             for name, text in files.items():
                 self.stdout.write(f"==> {name} <==\n{text}")
