@@ -51,6 +51,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 SESSION_CLEANUP_PRESETS = ["presentations", "collaborative", "after_hours", "browser", "recurring"]
 SESSION_CLEANUP_ENABLED = env.value("SESSION_CLEANUP_ENABLED", default=True)
+SESSION_CLEANUP_CRON_SECRETS = env.list("CRON_SECRET", default=[])
+SESSION_CLEANUP_CRON_ALLOW_GET = env.value("CRON_ALLOW_GET", default=False)
 SESSION_CLEANUP_HOURS = env.value("SESSION_CLEANUP_HOURS", default=24)
 SESSION_CLEANUP_INACTIVITY_DAYS = env.value("SESSION_CLEANUP_INACTIVITY_DAYS", default=7)
 SESSION_CLEANUP_COMPRESS_DAYS = env.value("COMPRESSION_AFTER_DAYS", default=7)

@@ -83,7 +83,8 @@ class Place:
         `rows` come before the first run."""
         text = readme.section(title)
         for path, content in readme.files(text):
-            added = (self.directory / path).read_text() if "settings" in path else ""
+            grows = path.endswith(("settings.py", "urls.py", "wsgi.py"))
+            added = (self.directory / path).read_text() if grows else ""
             (self.directory / path).write_text(f"{added}\n{content}")
         shown = {}
         for command in readme.commands(text):
@@ -153,7 +154,7 @@ def test_the_three_presets_and_everything_after_them(project):
         ]
     )
 
-    for title in ("First week", "Jobs and schedules", "Commands", "Operation"):
+    for title in ("First week", "Jobs and schedules", "Commands", "Ways to schedule", "Operation"):
         shown |= project.follow(title)
 
     assert "no issues" in project("python manage.py check").stdout
@@ -161,4 +162,5 @@ def test_the_three_presets_and_everything_after_them(project):
     assert {job["schedule"] for job in jobs} == {"0 */12 * * *", "0 3 * * *", "0 3 * * 0", "0 4 1 * *"}
     assert "cleanup finished run=" in project("python manage.py cleanup_sessions").stderr
     assert "OnCalendar" in shown["python manage.py cleanup_deploy systemd"].stdout
+    assert "/cleanup/cron/presentations-blank/" in project("python manage.py cleanup_deploy vercel").stdout
     assert (project.directory / "build" / "crontab" / "cleanup-sessions.crontab").is_file()

@@ -47,7 +47,18 @@ def test_core_dependencies_are_few():
     project = PYPROJECT["project"]
 
     assert {requirement.partition(">=")[0] for requirement in project["dependencies"]} == CORE
-    extras = {"progress", "example", "bench", "test", "libraries", "dev", "undo-keys", "report", "zstd"}
+    extras = {
+        "celery",
+        "progress",
+        "example",
+        "bench",
+        "test",
+        "libraries",
+        "dev",
+        "undo-keys",
+        "report",
+        "zstd",
+    }
     assert set(project["optional-dependencies"]) == extras
 
 

@@ -22,6 +22,7 @@ from session_cleanup.engine.report import OUTCOMES, RANGES
 from session_cleanup.management.commands import (
     cleanup_deploy,
     cleanup_doctor,
+    cleanup_scheduler,
     cleanup_sessions,
     restore_sessions,
     session_report,
@@ -100,6 +101,7 @@ def arguments_of(command):
     [
         ("cleanup_sessions", cleanup_sessions.Command()),
         ("unpack_sessions", unpack_sessions.Command()),
+        ("cleanup_scheduler", cleanup_scheduler.Command()),
         ("cleanup_deploy", cleanup_deploy.Command()),
         ("cleanup_doctor", cleanup_doctor.Command()),
         ("restore_sessions", restore_sessions.Command()),
