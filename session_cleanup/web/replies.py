@@ -65,7 +65,7 @@ def of_run(report: RunReport) -> HttpResponse:
         shown["error"] = error_class(job)
     for job in report.jobs:
         if word := RECURRING.get(job.name):
-            said[word] = job.figures.get(word, job.changed)
+            said[word] = job.figures.get(word, 0)  # zeros are left out there
         elif job.name == "recurring-generate":
             said["generated"] = job.product["series"] if job.product else []
     code = CODES.get(report.status, 200)

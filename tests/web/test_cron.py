@@ -18,7 +18,7 @@ from session_cleanup.exceptions import DatabaseUnavailable
 from session_cleanup.models import CleanupRun, JobRun, Session
 from session_cleanup.web import replies
 from session_cleanup.web.bearers import failures
-from tests.factories import NOW, SessionFactory
+from tests.factories import NOW, OccurrenceFactory, SeriesFactory, SessionFactory
 
 SECRET = "correct-horse-battery"
 OLD = "the-one-before-that-ä"
@@ -221,7 +221,7 @@ def test_jobs_presets_and_groups_have_an_address(db, name, jobs):
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", "axes", "frequent", "../x", "Daily", "a/b", "%00", "é", "x" * 5000]
+    "name", ["nothing", "axes", "yearly", "../x", "Daily", "a/b", "%00", "é", "x" * 5000]
 )
 def test_unknown_names_are_told_only_to_those_who_may_ask(db, name):
     assert post(f"/cleanup/cron/{name}/").status_code == 404
@@ -376,17 +376,51 @@ def report_of(**jobs):
 
 
 def test_recurring_says_what_it_did_in_its_callers_own_words():
-    made = [{"series": "Yoga", "created": 3}]
+    made = [{"series": "Yoga", "uid": "5f1c", "created": 3}]
     report = report_of(
         **{
             "recurring-activate": {"changed": 5, "figures": {"activated": 4, "missed": 1}},
-            "recurring-close": {"changed": 2},
+            "recurring-close": {"changed": 2, "figures": {"closed": 2}},
             "recurring-generate": {"changed": 3, "product": {"series": made, "more": 0}},
         }
     )
 
     said = json.loads(replies.of_run(report).content)
     assert (said["success"], said["activated"], said["closed"], said["generated"]) == (True, 4, 2, made)
+
+
+def test_one_call_activates_closes_and_generates(db):
+    now = timezone.now()
+    resting = SeriesFactory(is_active=False)
+    OccurrenceFactory(series=resting, starts_at=now - timedelta(minutes=1))
+    OccurrenceFactory(series=resting, starts_at=now - timedelta(hours=3))  # missed
+    OccurrenceFactory(series=resting, is_active=True, starts_at=now - timedelta(hours=5))
+    series = SeriesFactory(first_date=now.date() + timedelta(days=1), rule="FREQ=DAILY;COUNT=2")
+
+    said = words(post("/cleanup/cron/recurring/"))
+
+    made = {"series": series.name, "uid": str(series.uid), "created": 2}
+    assert said == {"success": True, "activated": 1, "closed": 1, "generated": [made]}
+    assert Session.objects.filter(series=series).count() == 2
+    nothing = {"success": True, "activated": 0, "closed": 0, "generated": []}
+    assert words(post("/cleanup/cron/recurring/")) == nothing
+
+
+def test_what_was_only_missed_was_not_activated(db):
+    OccurrenceFactory(starts_at=timezone.now() - timedelta(days=2), series__is_active=False)
+
+    response = post("/cleanup/cron/recurring-activate/")
+
+    assert [job["changed"] for job in response.json()["jobs"]] == [1]
+    assert words(response) == {"success": True, "activated": 0}
+
+
+def words(response):
+    return {
+        word: said
+        for word, said in response.json().items()
+        if word in ("success", "activated", "closed", "generated")
+    }
 
 
 def test_a_failed_generation_has_generated_nothing():
