@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='session',
-            index=models.Index(condition=models.Q(('ended_at__isnull', True), ('is_active', False), ('kind', 'recurring')), fields=['visible_at', 'id'], name='idx_sessions_scheduled'),
+            index=models.Index(condition=models.Q(('ended_at__isnull', True), ('is_active', False), ('visible_at__isnull', False)), fields=['visible_at', 'id'], name='idx_sessions_scheduled'),
         ),
         migrations.AddIndex(
             model_name='session',

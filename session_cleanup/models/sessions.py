@@ -237,8 +237,12 @@ class Session(models.Model):
                 condition=Q(payload_digest__isnull=False),
                 name="idx_sessions_digest",
             ),
-            # recurring-activate
-            models.Index(fields=["visible_at", "id"], condition=SCHEDULED, name="idx_sessions_scheduled"),
+            # recurring-activate; not by the kind, since SQLite compares no parameter with a condition
+            models.Index(
+                fields=["visible_at", "id"],
+                condition=Q(visible_at__isnull=False, is_active=False, ended_at__isnull=True),
+                name="idx_sessions_scheduled",
+            ),
             # recurring-close
             models.Index(
                 fields=["expires_at", "id"],
