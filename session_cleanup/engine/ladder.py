@@ -223,7 +223,10 @@ class Ladder:
         )
         if kind is None:
             raise error
-        self.pace.rows.now = max(self.pace.rows.now / 2, 1)
+        if kind is Trouble.TOO_SLOW and divisible:
+            self.pace.rows.gave_up(len(keys), self.pace.patience)
+        else:
+            self.pace.rows.now = max(self.pace.rows.now / 2, 1)
         if divisible:
             return _halves(keys)
         self.attempts += 1

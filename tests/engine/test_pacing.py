@@ -207,6 +207,28 @@ def test_a_batch_that_is_too_slow_is_split_and_done(run, settings, monkeypatch):
 
 
 @pytest.mark.postgres
+def test_a_size_that_is_too_slow_is_come_back_to_ever_less_often(run, transactional_db, monkeypatch, caplog):
+    """One batch in four was given up where the rows that were due lay far apart."""
+    caplog.set_level("INFO", "session_cleanup.engine.ladder")
+    SessionFactory.create_batch(500, expires_at=NOW - SECOND)
+    act = Acting.act_at_once
+
+    def by_another_plan(self, part):
+        if len(part.keys) > 10:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(0.2)")
+        return act(self, part)
+
+    monkeypatch.setattr(Acting, "act_at_once", by_another_plan)
+
+    job = run(JOB).jobs[0]
+
+    assert (job.end_state, job.changed) == ("drained", 500)
+    assert job.batches > 50
+    assert caplog.text.count("trouble=TOO_SLOW") < job.batches / 5
+
+
+@pytest.mark.postgres
 def test_a_single_row_that_is_too_slow_fails_the_job_and_nothing_is_half_done(run, settings, monkeypatch):
     settings.SESSION_CLEANUP_STATEMENT_TIMEOUT_MS = 100
     SessionFactory.create_batch(2, expires_at=NOW - SECOND)
