@@ -47,15 +47,15 @@ class Lease:
         """
         rows = CleanupLease.objects.using(using)
         lease = cls(job, using, uuid.uuid4())
-        if once_more(lambda: lease._taken(run_id, since), using):
+        if once_more(lambda: lease.was_free(run_id, since), using):
             return lease
         if not rows.filter(job=job).exists():  # its first run
             _make([job], using, since=OVER)
-            if lease._taken(run_id, since):
+            if lease.was_free(run_id, since):
                 return lease
         raise LeaseBusy(_busy(job, rows.filter(job=job).first(), since))
 
-    def _taken(self, run_id: int | None, since: datetime | None) -> bool:
+    def was_free(self, run_id: Any, since: datetime | None = None, holder: Any = None) -> bool:
         """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost."""
         free = Q(expires_at__lte=Now()) & (Q() if since is None else Q(since__lte=as_stored(since)))
         free |= Q(token=self.token)
@@ -66,7 +66,7 @@ class Lease:
                 token=self.token,
                 fence=F("fence") + 1,
                 run_id=run_id,
-                holder=f"{socket.gethostname()} (pid {os.getpid()})",
+                holder=holder or f"{socket.gethostname()} (pid {os.getpid()})",
                 since=Now(),
                 expires_at=_expiry(),
             )

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import QuerySet
-from django.db.models.sql import DeleteQuery, UpdateQuery
+from django.db.models import Model, QuerySet
+from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
 Sql = tuple[str, tuple[Any, ...]]  # with its parameters
 Places = Mapping[Any, Any]  # what to put in place of a parameter that only stands for one
@@ -45,6 +45,15 @@ def selecting(rows: QuerySet[Any]) -> Sql:
 def deleting(rows: QuerySet[Any]) -> Sql:
     """A plain DELETE: nothing is collected, and nothing cascades but in the database."""
     return _compiled(_chained(rows, DeleteQuery), rows.db)
+
+
+def inserting(row: Model, using: str) -> Sql:
+    """Its values may be expressions. A key that it lacks is the database's to give."""
+    fields = [field for field in row._meta.concrete_fields if not field.primary_key or row.pk is not None]
+    query: Any = InsertQuery(type(row))
+    query.insert_values(fields, [row])
+    [(sql, params)] = query.get_compiler(using).as_sql()
+    return sql, tuple(params)
 
 
 def updating(rows: QuerySet[Any], values: Mapping[str, Any]) -> Sql:

@@ -10,6 +10,7 @@ from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.policies.cron import parse
 from session_cleanup.scheduling.cron import crontab_fields, runs, shortest_gap
 from session_cleanup.scheduling.deployment import Deployment
+from session_cleanup.scheduling.functions import NAMES, functions
 from session_cleanup.scheduling.rendering import Files, Timers, address, fill, refuse_often
 
 LONGEST_NAME = 52  # of a CronJob: Kubernetes adds to it
@@ -129,6 +130,13 @@ def _arguments(fields: dict[str, str]) -> str:
 
 
 def pg_cron(deployment: Deployment, timers: Timers, _: str | None) -> Files:
-    """SQL that lets PostgreSQL say when, by NOTIFY, and a scheduler that listens do the work."""
+    """SQL that lets PostgreSQL say when. By NOTIFY a scheduler that listens hears it and does the work; where
+    a function can do the work, it is called."""
+    made = functions(job for jobs in timers.values() for job in jobs)
     crons = [(job.name, crontab_fields(cron)) for cron, jobs in timers.items() for job in jobs]
-    return {"pg_cron/cleanup-sessions.sql": fill("pg_cron.sql", {"crons": crons, "first": crons[0]})}
+    values = {
+        "crons": [(name, cron, NAMES[name] if name in made else None) for name, cron in crons],
+        "functions": [(name, cron, NAMES[name], made[name]) for name, cron in crons if name in made],
+        "first": next((each for each in crons if each[0] not in made), crons[0]),
+    }
+    return {"pg_cron/cleanup-sessions.sql": fill("pg_cron.sql", values)}

@@ -25,16 +25,17 @@ def until(condition, what):
 class Running(threading.Thread):
     """A run in a thread of its own, with a connection of its own."""
 
-    def __init__(self, **options):
+    def __init__(self, job=JOB, now=NOW, **options):
         super().__init__(daemon=True)  # a test that fails does not wait for it
+        self.job_name, self.now = job, now
         self.options = options
         self.asked_to_stop = False
         self.start()
 
     def run(self):
-        request = RunRequest(jobs=(JOB,), **self.options)
+        request = RunRequest(jobs=(self.job_name,), **self.options)
         try:
-            self.report = runner.run(request, now=NOW, stopped=lambda: self.asked_to_stop)
+            self.report = runner.run(request, now=self.now, stopped=lambda: self.asked_to_stop)
         finally:
             connections.close_all()
 

@@ -23,6 +23,7 @@ from session_cleanup.models import CleanupRun
 from session_cleanup.policies.cron import next_times, parse
 from session_cleanup.policies.policy import GROUPS
 from session_cleanup.scheduling import deploy
+from session_cleanup.scheduling.functions import NAMES
 from session_cleanup.scheduling.platforms import celery_times, object_name
 from session_cleanup.scheduling.schedules import timers
 from session_cleanup.web import views
@@ -271,10 +272,10 @@ def test_an_endpoint_without_an_address_is_refused(target, settings):
 
 def of_pg_cron(timers):
     text = render("pg_cron", timers=timers)["pg_cron/cleanup-sessions.sql"]
-    said = re.findall(
-        r"^SELECT cron.schedule\('session-cleanup (\S+)', '([^']+)', \$\$(.*)\$\$\);$", text, re.M
-    )
-    assert all(command == f"NOTIFY session_cleanup, '{job}'" for job, _, command in said)
+    said = re.findall(r"^SELECT cron.schedule\('session-cleanup (\S+)', '([^']+)', (.*)\);$", text, re.M)
+    for job, _, command in said:
+        call = f"format('SELECT %I.{NAMES.get(job)}()', current_schema())"
+        assert command == (call if job in NAMES else f"$$NOTIFY session_cleanup, '{job}'$$")
     return {job: next_times(cron, BASE, 20) for job, cron, _ in said}
 
 
