@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import connections, models
 from django.db.models import F, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.models.history import as_stored
@@ -20,17 +20,19 @@ class OccurrenceLogQuerySet(models.QuerySet["OccurrenceLog"]):
     ) -> tuple[str, tuple[Any, ...]]:
         """The statement that writes down what becomes of the sessions: an event, or an expression that gives
         each its own."""
+        now = Value(as_stored(at), models.DateTimeField())
         return inserting_selected(
             self.model,
             sessions.order_by("pk"),
             event=event if hasattr(event, "resolve_expression") else Value(str(event)),
-            at=Value(as_stored(at), models.DateTimeField()),
+            at=now,
             series_uid=F("series__uid"),
             series_name=Coalesce(F("series__name"), Value("")),
             session_uid=F("uid"),
             session_title=F("title"),
             occurrence=F("occurrence"),
             starts_at=F("starts_at"),
+            over_at=Greatest(Coalesce(F("expires_at"), now), now),
         )
 
     def note(self, event: Any, sessions: models.QuerySet[Session], at: datetime) -> None:
@@ -59,6 +61,8 @@ class OccurrenceLog(models.Model):
     session_title = models.CharField(_("title of the session"), max_length=200, blank=True)
     occurrence = WallTimeField(_("original start"), null=True)
     starts_at = models.DateTimeField(_("starts at"), null=True)
+    # Its age counts from here: the end of the session, or `at` if that is later.
+    over_at = models.DateTimeField(_("over at"))
 
     objects = OccurrenceLogQuerySet.as_manager()
 
@@ -68,6 +72,8 @@ class OccurrenceLog(models.Model):
         indexes = [
             # what a series has generated and is not there any more: edits look for it
             models.Index(fields=["series_uid", "occurrence"], name="idx_occurrences_series"),
+            # housekeeping-occurrences
+            models.Index(fields=["over_at", "id"], name="idx_occurrences_over"),
         ]
 
     def __str__(self) -> str:

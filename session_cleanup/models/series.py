@@ -6,7 +6,7 @@ A series is no session, so nothing can ever activate or close it.
 import re
 import uuid
 from datetime import UTC, datetime, time, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -33,6 +33,19 @@ PLACES = ("{name}", "{date}", "{time}")
 def covered(now: datetime, days: int) -> datetime:
     """The moment up to which a run at `now` generates what begins within `days`: the end of a UTC day."""
     return datetime.combine(now.astimezone(UTC).date(), time.min, UTC) + (days + 1) * DAY
+
+
+class EndTime(models.DateTimeField):  # type: ignore[type-arg]
+    """When nothing of a series begins any more, found out as its row is written."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        if isinstance(model_instance, SessionSeries):
+            model_instance.ends_at = model_instance.end()
+        return super().pre_save(model_instance, add)
+
+    def deconstruct(self) -> Any:
+        name, _, args, options = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, options
 
 
 class SessionSeriesQuerySet(models.QuerySet["SessionSeries"]):
@@ -91,6 +104,8 @@ class SessionSeries(models.Model):
     settings = models.JSONField(_("settings"), default=dict, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    # Nothing begins after it; NULL: it goes on for ever, or its rule is none.
+    ends_at = EndTime(_("ends at"), null=True, editable=False)
     # What begins before this has been generated, or is not wanted: what was deleted does not come back.
     generated_until = models.DateTimeField(_("generated until"), null=True, editable=False)
     problem = models.TextField(_("problem"), blank=True, editable=False)  # why nothing could be generated
@@ -110,6 +125,13 @@ class SessionSeries(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, **options: Any) -> None:
+        """As ever; with the rule goes what follows from it."""
+        fields = options.get("update_fields")
+        if fields is not None and set(fields) & {"rule", "time_zone", "first_date", "start_time"}:
+            options["update_fields"] = {*fields, "ends_at"}
+        super().save(**options)
 
     def clean(self) -> None:
         """Refuse what could not be generated, with the field that is wrong."""
@@ -137,6 +159,23 @@ class SessionSeries(models.Model):
     def first(self) -> datetime:
         """The wall time from which the rule counts."""
         return datetime.combine(self.first_date, self.start_time)
+
+    def end(self) -> datetime | None:
+        """The moment after which nothing begins; None: it goes on for ever, or its rule is none."""
+        fields: list[Any] = [self._meta.get_field(name) for name in ("first_date", "start_time")]
+        day, clock = (field.to_python(field.value_from_object(self)) for field in fields)
+        try:
+            zone = zone_of(self.time_zone)
+            last = Rule.parse(self.rule).last(datetime.combine(day, clock), zone)
+            return None if last is None else as_stored(moment(last, zone))
+        except (RuleError, OverflowError, ValueError):
+            return None
+
+    def state_at(self, now: datetime) -> str:
+        """active; ended: nothing begins any more; or inactive: it is not generated."""
+        if not self.is_active:
+            return "inactive"
+        return "ended" if self.ends_at is not None and self.ends_at < as_stored(now) else "active"
 
     @property
     def notice(self) -> str | None:

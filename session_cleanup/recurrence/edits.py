@@ -193,9 +193,8 @@ def _rewrite(session: Session, start: Start, changed: SessionSeries, outcome: Ou
 
 def _split(series: SessionSeries, changed: SessionSeries, begin: datetime, using: str) -> None:
     """End the series before that wall time, and give what follows to the new one."""
-    SessionSeries.objects.using(using).filter(pk=series.pk).update(
-        rule=str(Rule.parse(series.rule).until(begin - timedelta(seconds=1))), updated_at=timezone.now()
-    )
+    series.rule = str(Rule.parse(series.rule).until(begin - timedelta(seconds=1)))
+    series.save(using=using, update_fields=["rule", "updated_at"])
     members = SeriesMember.objects.using(using)
     members.bulk_create(
         SeriesMember(series=changed, user_id=each.user_id, permission=each.permission)

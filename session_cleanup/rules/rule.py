@@ -4,6 +4,7 @@ A rule is refused before anything expands it if it never comes true, comes true 
 its expansion busy for long (dateutil never returns from INTERVAL=0).
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -82,6 +83,14 @@ class Rule:
     @property
     def count(self) -> int | None:
         return self.parts.get("COUNT")
+
+    def last(self, first: datetime, zone: ZoneInfo) -> datetime | None:
+        """The wall time after which nothing begins; None where it goes on for ever."""
+        if "UNTIL" in self.parts:
+            end: datetime = self.parts["UNTIL"].in_zone(zone, last=True)
+            return end
+        found = deque(self._expanded(first, zone), maxlen=1) if self.count else ()
+        return found[0] if found else None
 
     def check(self, first: datetime) -> None:
         """Raise RuleError if nothing ever happens, counted from that first wall time on."""
