@@ -195,6 +195,8 @@ class Conf:
     RESTORE_HOLD_DAYS = Setting(30, whole_number(0, 3650))
     # Days a monthly report is kept.
     REPORT_DAYS = Setting(90, whole_number(1, 3650))
+    # Days an entry of the log of occurrences is kept after its session; edits need those of today.
+    OCCURRENCE_LOG_DAYS = Setting(730, whole_number(7, 3650))
 
     # A report recommends something when …
     # fewer percent of the holders than this have an active session,

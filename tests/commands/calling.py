@@ -28,6 +28,7 @@ JOBS = [
     "housekeeping-undo",
     "housekeeping-undo-sets",
     "housekeeping-reports",
+    "housekeeping-occurrences",
 ]
 ROUTINES = {"browser-report", "recurring-generate"}
 WHEN_ASKED_FOR = {"browser-compress", "browser-duplicates", "browser-report"}  # weekly and monthly

@@ -31,6 +31,7 @@ def statements(*jobs):
         (["after-hours-ended"], 0),
         (["housekeeping-history"], 0),
         (["housekeeping-reports"], 0),
+        (["housekeeping-occurrences"], 0),
         (["after-hours-fingerprints"], 1),  # how far its window reaches
         (["after-hours-close", "after-hours-declines"], 0),
     ],

@@ -11,10 +11,12 @@ from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.models import (
     CleanupRun,
     DeviceFingerprint,
+    OccurrenceLog,
     Session,
     SessionDecline,
     SessionProfile,
     SessionReport,
+    SessionSeries,
     UndoRecord,
     UndoSet,
 )
@@ -46,6 +48,7 @@ INDEX_OF = {
     "housekeeping-undo": "idx_undo_expires",
     "housekeeping-undo-sets": "expires_at",
     "housekeeping-reports": "idx_reports_created",
+    "housekeeping-occurrences": "idx_occurrences_over",
 }
 # Those that answer other questions: what is coming up, and what a series has.
 OF_NO_JOB = {"idx_sessions_upcoming", "idx_sessions_series"}
@@ -58,7 +61,7 @@ SESSIONS = f"""
 INSERT INTO session_cleanup_session
     (uid, kind, title, holder_type, is_active, created_at, updated_at, last_activity_at, expires_at,
      ended_at, end_reason, has_blank_presentation, has_topic, has_user_content, settings, holder, payload,
-     payload_valid, payload_digest, payload_checked_at, starts_at, visible_at)
+     payload_valid, payload_digest, payload_checked_at, starts_at, visible_at, series_id)
 SELECT gen_random_uuid(),
     (ARRAY['presentation', 'collaborative', 'after_hours', 'browser', 'recurring'])[1 + n %% 5],
     'Session ' || n, '', NOT over AND NOT begins, made, made, made,
@@ -72,13 +75,29 @@ SELECT gen_random_uuid(),
     CASE WHEN n %% 5 = 3 AND NOT due THEN made END,
     CASE WHEN n %% 5 = 4 THEN made END,
     CASE WHEN begins AND n / 5 %% 100 = 12 THEN %(now)s - interval '1 hour'
-         WHEN begins THEN %(now)s + interval '3 days' WHEN n %% 5 = 4 THEN made END
+         WHEN begins THEN %(now)s + interval '3 days' WHEN n %% 5 = 4 THEN made END,
+    CASE WHEN n %% 5 = 4 THEN (SELECT min(id) FROM session_cleanup_sessionseries) + n / 5 %% 2000 END
 FROM (
     SELECT n, n / 5 %% 100 = 0 AS due, n / 5 %% 100 > 20 AS over,
         n %% 5 = 4 AND n / 5 %% 100 BETWEEN 11 AND 20 AS begins,
         %(now)s - interval '1 year' * (n::float / {ROWS}) AS made
     FROM generate_series(1, {ROWS}) n
 ) AS generated
+"""
+SERIES = """
+INSERT INTO session_cleanup_sessionseries
+    (uid, name, kind, rule, time_zone, first_date, start_time, duration, is_active, title_pattern, settings,
+     created_at, updated_at, problem)
+SELECT gen_random_uuid(), 'Series ' || n, 'recurring', 'FREQ=DAILY', 'UTC', '2026-01-01', '09:00', '1 hour',
+    true, '', '{}', %(now)s, %(now)s, '' FROM generate_series(1, 2000) n
+"""
+# Two years and a bit of them; the newest are of sessions to come.
+LOG = """
+INSERT INTO session_cleanup_occurrencelog
+    (event, at, series_name, session_uid, session_title, over_at)
+SELECT 'closed', %(now)s, '', gen_random_uuid(), '',
+    %(now)s + interval '30 days' - interval '775 days' * (n::float / 60000)
+FROM generate_series(1, 60000) n
 """
 USERS = """
 INSERT INTO auth_user
@@ -133,12 +152,13 @@ def filled(django_db_setup, django_db_blocker):
     """Tables as they are in a project that has been running for a year; removed at the end."""
     models = [
         *(Session, DeviceFingerprint, SessionProfile, SessionDecline, CleanupRun),
-        *(SessionReport, UndoRecord, UndoSet),
+        *(SessionReport, UndoRecord, UndoSet, SessionSeries, OccurrenceLog),
     ]
     tables = ", ".join(f'"{model._meta.db_table}"' for model in models)
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {tables}, auth_user CASCADE")  # with what tests before left dead in them
-        for fill in (USERS, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS, REPORTS, RECORDS, SETS):
+        fills = (USERS, SERIES, SESSIONS, FINGERPRINTS, PROFILES, DECLINES, RUNS, REPORTS, RECORDS, SETS, LOG)
+        for fill in fills:
             cursor.execute(fill, {"now": NOW})
         cursor.execute(f"ANALYZE {tables}, auth_user")
     yield

@@ -1,4 +1,9 @@
-"""Our own tables grow too: the history, the reports, and what can be taken back no more."""
+"""Our own tables grow too: the history, the reports, the log, and what can be taken back no more.
+
+Why the log of occurrences may be pruned: edits look into it for what was deleted today or later, by wall
+times of a zone that may have changed. That is three days before now at most; an entry that goes is older by
+a week than the end of its session.
+"""
 
 from datetime import timedelta
 
@@ -35,6 +40,13 @@ def policies() -> list[Policy]:
             name="housekeeping-reports",
             model="session_cleanup.SessionReport",
             select=Aged("created_at", older_than=timedelta(days=conf.REPORT_DAYS)),
+            action=Delete(),
+            cron="30 5 * * *",
+        ),
+        Policy(
+            name="housekeeping-occurrences",
+            model="session_cleanup.OccurrenceLog",
+            select=Aged("over_at", older_than=timedelta(days=conf.OCCURRENCE_LOG_DAYS)),
             action=Delete(),
             cron="30 5 * * *",
         ),
