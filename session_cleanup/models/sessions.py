@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.conf import conf
+from session_cleanup.models.history import as_stored
 from session_cleanup.models.payloads import Print, is_browser_payload
 from session_cleanup.models.wall import WallTimeField
 from session_cleanup.packing.encrypted import is_encrypted
@@ -80,6 +81,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Occurrences that are to be seen now, whether or not a run has activated them yet."""
         now = now or timezone.now()
         return self.open().filter(visible_at__lte=now, expires_at__gt=now)
+
+    def upcoming(self, now: datetime, ahead: timedelta) -> Self:
+        """Occurrences that begin within that time, by their start, whatever their state."""
+        begins = {"starts_at__gte": as_stored(now), "starts_at__lt": as_stored(now + ahead)}
+        return self.filter(kind=Session.Kind.RECURRING, **begins).order_by("starts_at", "pk")
 
     def blank(self) -> Self:
         """Presentations without a topic and without content."""

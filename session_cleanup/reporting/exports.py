@@ -38,7 +38,7 @@ def text_lines(report: Document, sections: Sequence[str] = tuple(SECTIONS)) -> I
     for section in sections:
         for table in SECTIONS[section](report):
             yield from ("", f"{table.title}:")
-            yield from _advice(table) if section == "recommendations" else _columns(table)
+            yield from _advice(table) if section == "recommendations" else table_lines(table)
 
 
 def as_json(report: Document, sections: Sequence[str] = tuple(SECTIONS)) -> str:
@@ -82,7 +82,8 @@ def said(cell: Cell) -> str:
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
-def _columns(table: Table) -> Iterator[str]:
+def table_lines(table: Table) -> Iterator[str]:
+    """A table as aligned columns."""
     rows = [table.columns, *(tuple(map(said, row)) for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows if table.rows else []:
@@ -90,6 +91,8 @@ def _columns(table: Table) -> Iterator[str]:
         yield f"  {'  '.join([first, *rest])}".rstrip()
     if not table.rows:
         yield "  none"
+    if table.note:
+        yield f"  {table.note}"
 
 
 def _advice(table: Table) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else, and prints well."""
+"""Tables as one HTML page that needs nothing else, and prints well."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +18,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def as_html(report: Document, sections: Sequence[str] = tuple(SECTIONS)) -> str:
     """Raises ConfigurationError where the charts cannot be drawn."""
-    shown = [(name, [_table(table) for table in SECTIONS[name](report)]) for name in sections]
-    values = {"report": report, "sections": shown, "policy": POLICY}
+    title = f"Browser Session Report {report['month']}"
+    return page(title, report["created_at"], [(name, SECTIONS[name](report)) for name in sections])
+
+
+def page(title: str, created_at: str, sections: Sequence[tuple[str, list[Table]]]) -> str:
+    shown = [(name, [_table(table) for table in tables]) for name, tables in sections]
+    values = {"title": title, "created_at": created_at, "sections": shown, "policy": POLICY}
     return TEMPLATES.get_template("report.html").render(Context(values))
 
 
@@ -28,6 +33,7 @@ def _table(table: Table) -> dict[str, object]:
         "title": table.title,
         "columns": table.columns,
         "rows": [[(said(cell), isinstance(cell, int | float)) for cell in row] for row in table.rows],
+        "note": table.note,
         # pygal has escaped what stands in it
         "chart": mark_safe(drawn(table)) if table.chart and table.rows else "",
     }

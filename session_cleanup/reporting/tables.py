@@ -16,12 +16,13 @@ Cell = str | int | float | Share | None  # None: not known, or a share of nothin
 
 @dataclass(frozen=True)
 class Table:
-    """The first column names the row. `chart`: the columns to draw over it."""
+    """The first column names the row. `chart`: the columns to draw over it; `note`: what stands below."""
 
     title: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
     chart: tuple[str, ...] = ()
+    note: str = ""
 
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from session_cleanup.analytics import monitoring
 from session_cleanup.engine import walks
 from session_cleanup.engine.walks import KeysetWalk
 from session_cleanup.models import (
@@ -218,6 +219,25 @@ def test_a_walk_by_age_stops_after_the_rows_it_wants(filled, db, monkeypatch, jo
     """It sorts nothing but rows of one moment by their keys; a search for orphans has its window."""
     for sql in queries_of(job, monkeypatch):
         assert not [node for node in nodes_of(plan_of(sql)) if node["Node Type"] == "Sort"], sql
+
+
+@pytest.mark.parametrize(
+    ("section", "index"),
+    [
+        ("upcoming", "idx_sessions_upcoming"),
+        ("log", "session_cleanup_occurrencelog_pkey"),
+        ("series", "session_cleanup_sessionseries_pkey"),
+        ("per-series", "idx_sessions_series"),
+    ],
+)
+def test_what_monitoring_shows_is_read_in_the_order_of_its_index(filled, db, section, index):
+    with CaptureQueriesContext(connection) as captured:
+        monitoring.SECTIONS[section]("default", NOW)
+
+    [query] = captured
+    nodes = list(nodes_of(plan_of(query["sql"])))
+    assert not {"Seq Scan", "Sort"} & {node["Node Type"] for node in nodes}, nodes
+    assert index in {node.get("Index Name") for node in nodes}
 
 
 @pytest.mark.parametrize("model", [Session, DeviceFingerprint, SessionProfile, SessionDecline])
