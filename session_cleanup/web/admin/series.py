@@ -9,15 +9,20 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from session_cleanup.analytics.monitoring import local, with_sessions
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.exceptions import SessionCleanupError
 from session_cleanup.models import SeriesException, SeriesMember, SessionSeries
 from session_cleanup.recurrence.edits import CHANGEABLE, Edit
 from session_cleanup.web.admin.base import ReadOnly, TableAdmin, by_user_name
+from session_cleanup.web.admin.filters import SeriesStateFilter
 from session_cleanup.web.admin.holds import author
 
 
@@ -34,20 +39,42 @@ class ExceptionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class SessionSeriesAdmin(TableAdmin):
     list_display = (
-        "name",
-        "rule",
-        "time_zone",
-        "first_date",
-        "start_time",
-        "is_active",
-        "generated_until",
-        "problem",
+        *("name", "rule", "time_zone", "start", "end", "state_shown"),
+        *("sessions_shown", "earliest", "latest", "generated_until", "problem"),
     )
-    list_filter = ("is_active", "time_zone")
+    list_filter = (SeriesStateFilter, "time_zone")
     search_fields = ("uid", "name")
     readonly_fields = ("uid", "generated_until", "problem", "updated_at")
     inlines = (MemberInline, ExceptionInline)
     actions = ("generate",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SessionSeries]:
+        return with_sessions(super().get_queryset(request))
+
+    @admin.display(description=_("start"), ordering="first_date")
+    def start(self, series: SessionSeries) -> str:
+        return f"{series.first:%Y-%m-%d %H:%M}"
+
+    @admin.display(description=_("end"), ordering="ends_at")
+    def end(self, series: SessionSeries) -> str | None:
+        return local(series.ends_at, series.time_zone)
+
+    @admin.display(description=_("state"))
+    def state_shown(self, series: SessionSeries) -> Any:
+        return _(series.state_at(timezone.now()))
+
+    @admin.display(description=_("sessions"))
+    def sessions_shown(self, series: Any) -> Any:
+        url = reverse("admin:session_cleanup_session_changelist", current_app=self.admin_site.name)
+        return format_html('<a href="{}?series={}">{}</a>', url, series.pk, series.session_count)
+
+    @admin.display(description=_("earliest"))
+    def earliest(self, series: Any) -> str | None:
+        return local(series.earliest, series.time_zone)
+
+    @admin.display(description=_("latest"))
+    def latest(self, series: Any) -> str | None:
+        return local(series.latest, series.time_zone)
 
     @method_decorator(transaction.non_atomic_requests)  # a batch is a transaction of its own
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:

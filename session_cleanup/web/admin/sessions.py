@@ -15,21 +15,26 @@ from django.utils.translation import ngettext
 
 from session_cleanup.models import DeviceFingerprint, Hold, Session, SessionProfile
 from session_cleanup.web.admin.base import TableAdmin, by_user_name
+from session_cleanup.web.admin.filters import BeginsFilter, SeriesFilter, SessionStateFilter
 from session_cleanup.web.admin.holds import author
 
 
 class SessionAdmin(TableAdmin):
     list_display = (
-        *("__str__", "kind", "owner", "holder", "is_active", "is_held"),
-        *("expires_at", "last_activity_at", "ended_at"),
+        *("__str__", "kind", "owner", "holder", "state", "is_held"),
+        *("starts_at", "expires_at", "last_activity_at", "ended_at"),
     )
-    list_filter = ("kind", "is_active", "end_reason")
+    list_filter = ("kind", BeginsFilter, SessionStateFilter, SeriesFilter, "is_active", "end_reason")
     list_select_related = ("owner",)
     search_fields = ("uid", "title", "holder", by_user_name("owner"))
     raw_id_fields = ("owner", "series")
     readonly_fields = ("uid", "occurrence", "updated_at")
     exclude = ("payload",)
     actions = ("hold",)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        soon = request.GET.get(BeginsFilter.parameter_name) == BeginsFilter.soon
+        return ("starts_at", "pk") if soon else self.ordering
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         rows: QuerySet[Session] = super().get_queryset(request).defer("payload", "settings")
