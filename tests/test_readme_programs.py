@@ -10,7 +10,16 @@ from session_cleanup.conf import SETTINGS
 from session_cleanup.engine import runner
 from session_cleanup.engine.report import RunRequest
 from session_cleanup.exceptions import SessionCleanupError
-from session_cleanup.models import CleanupRun, Hold, JobRun, Session, SessionReport, UndoRecord, UndoSet
+from session_cleanup.models import (
+    CleanupRun,
+    Hold,
+    JobRun,
+    OccurrenceLog,
+    Session,
+    SessionReport,
+    UndoRecord,
+    UndoSet,
+)
 from session_cleanup.policies import Aged, Delete, Policy, registry
 from session_cleanup.policies.validation import problems
 from tests import readme
@@ -22,6 +31,7 @@ from tests.factories import (
     DeclineFactory,
     FingerprintFactory,
     MemberFactory,
+    OccurrenceFactory,
     PresentationFactory,
     ProfileFactory,
     SeriesFactory,
@@ -208,6 +218,7 @@ def run_as_cleanup(*without):
 NEEDED_AT_TIMES = {
     ("UPDATE", "session_cleanup_sessiondecline"),
     ("UPDATE", "testapp_ticket"),
+    ("UPDATE", "session_cleanup_occurrencelog"),
     ("INSERT", "session_cleanup_sessionreport"),
     ("UPDATE", "session_cleanup_sessionreport"),
     ("INSERT", "session_cleanup_packingdictionary"),
@@ -228,6 +239,9 @@ def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
     UndoSet.objects.create(run_id=1, job="x", model="a.B", kind="deleted", columns=[], expires_at=old)
     UndoRecord.objects.create(set_id=1, expires_at=old, data="")
     SeriesFactory(first_date=timezone.now().date() + 2 * DAY).members.add(UserFactory())
+    OccurrenceFactory(starts_at=old, ended_at=old, end_reason="expired")
+    OccurrenceLog.objects.note("closed", Session.objects.filter(kind="recurring"), old - 1000 * DAY)
+    OccurrenceLog.objects.update(over_at=old - 1000 * DAY)
     SessionReport.objects.create(month=old.date(), created_at=old, metrics={}, recommendations=[])
     try:
         with connection.cursor() as cursor:
