@@ -54,6 +54,30 @@ CELERY_BEAT_SCHEDULE = {
         "args": ["browser-report"],
         "options": {"expires": 86400},
     },
+    "cleanup-recurring-activate": {
+        "task": "session_cleanup.run",
+        "schedule": crontab(minute="0"),
+        "args": ["recurring-activate"],
+        "options": {"expires": 3600},
+    },
+    "cleanup-recurring-close": {
+        "task": "session_cleanup.run",
+        "schedule": crontab(minute="*/5"),
+        "args": ["recurring-close"],
+        "options": {"expires": 300},
+    },
+    "cleanup-recurring-generate": {
+        "task": "session_cleanup.run",
+        "schedule": crontab(minute="0", hour="0"),
+        "args": ["recurring-generate"],
+        "options": {"expires": 86400},
+    },
+    "cleanup-recurring-archive": {
+        "task": "session_cleanup.run",
+        "schedule": crontab(minute="30", hour="4"),
+        "args": ["recurring-archive"],
+        "options": {"expires": 86400},
+    },
     "cleanup-housekeeping-history": {
         "task": "session_cleanup.run",
         "schedule": crontab(minute="30", hour="5"),
@@ -62,6 +86,7 @@ CELERY_BEAT_SCHEDULE = {
             "housekeeping-undo",
             "housekeeping-undo-sets",
             "housekeeping-reports",
+            "housekeeping-occurrences",
         ],
         "options": {"expires": 86400},
     },
