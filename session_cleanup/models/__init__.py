@@ -1,8 +1,8 @@
 from session_cleanup.models.history import Claim, CleanupLease, CleanupRun, Hold, JobRun
-from session_cleanup.models.occurrences import OccurrenceLog
+from session_cleanup.models.occurrences import OccurrenceLog, SeriesException
 from session_cleanup.models.packing import PackingDictionary
 from session_cleanup.models.reports import SessionReport
-from session_cleanup.models.series import SeriesException, SeriesMember, SessionSeries
+from session_cleanup.models.series import SeriesMember, SessionSeries
 from session_cleanup.models.sessions import (
     DeviceFingerprint,
     Session,

@@ -1,17 +1,51 @@
-"""The log of what became of the sessions of series."""
+"""Single occurrences of series: the exceptions from their rules, and the log of what became of them."""
 
 from datetime import datetime
 from typing import Any
 
 from django.db import connections, models
-from django.db.models import F, Value
+from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.utils.translation import gettext_lazy as _
 
 from session_cleanup.models.history import as_stored
 from session_cleanup.models.selected import inserting_selected
+from session_cleanup.models.series import SessionSeries
 from session_cleanup.models.sessions import Session
 from session_cleanup.models.wall import WallTimeField
+
+
+class SeriesException(models.Model):
+    """A day on which a series is not as its rule says; it holds for all that the rule gives on that day."""
+
+    class Kind(models.TextChoices):
+        SKIPPED = "skipped", _("skipped")  # there is no session, or it was deleted
+        CANCELLED = "cancelled", _("cancelled")  # there is one, and it is called off
+        MOVED = "moved", _("moved")  # it begins at another time
+
+    id = models.BigAutoField(primary_key=True)
+    series = models.ForeignKey(
+        SessionSeries, models.CASCADE, verbose_name=_("series"), related_name="exceptions", db_index=False
+    )
+    date = models.DateField(_("date"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.SKIPPED)
+    moved_to = WallTimeField(_("moved to"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("exception")
+        verbose_name_plural = _("exceptions")
+        constraints = [
+            models.UniqueConstraint(fields=["series", "date"], name="series_exception_once"),
+            models.CheckConstraint(
+                condition=Q(kind="moved", moved_to__isnull=False)
+                | (~Q(kind="moved") & Q(moved_to__isnull=True)),
+                name="series_exception_moved",
+                violation_error_message=_("What is moved has a new time, and nothing else has."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.date}: {self.get_kind_display()}"
 
 
 class OccurrenceLogQuerySet(models.QuerySet["OccurrenceLog"]):

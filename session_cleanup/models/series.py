@@ -1,4 +1,4 @@
-"""Series of sessions: what recurs, and what is excepted from it.
+"""Series of sessions: what recurs, and for whom.
 
 A series is no session, so nothing can ever activate or close it.
 """
@@ -20,7 +20,6 @@ from session_cleanup.conf import conf
 from session_cleanup.exceptions import RuleError
 from session_cleanup.models.history import as_stored
 from session_cleanup.models.sessions import Session, SessionMember
-from session_cleanup.models.wall import WallTimeField
 from session_cleanup.rules.rule import Rule
 from session_cleanup.rules.wall import midnight, moment, wall_time, zone_of
 
@@ -229,36 +228,3 @@ class SeriesMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} in {self.series_id}"
-
-
-class SeriesException(models.Model):
-    """A day on which a series is not as its rule says; it holds for all that the rule gives on that day."""
-
-    class Kind(models.TextChoices):
-        SKIPPED = "skipped", _("skipped")  # there is no session, or it was deleted
-        CANCELLED = "cancelled", _("cancelled")  # there is one, and it is called off
-        MOVED = "moved", _("moved")  # it begins at another time
-
-    id = models.BigAutoField(primary_key=True)
-    series = models.ForeignKey(
-        SessionSeries, models.CASCADE, verbose_name=_("series"), related_name="exceptions", db_index=False
-    )
-    date = models.DateField(_("date"))
-    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.SKIPPED)
-    moved_to = WallTimeField(_("moved to"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("exception")
-        verbose_name_plural = _("exceptions")
-        constraints = [
-            models.UniqueConstraint(fields=["series", "date"], name="series_exception_once"),
-            models.CheckConstraint(
-                condition=Q(kind="moved", moved_to__isnull=False)
-                | (~Q(kind="moved") & Q(moved_to__isnull=True)),
-                name="series_exception_moved",
-                violation_error_message=_("What is moved has a new time, and nothing else has."),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.date}: {self.get_kind_display()}"
