@@ -15,9 +15,12 @@ from zoneinfo import ZoneInfo
 from dateutil import rrule
 
 from session_cleanup.exceptions import RuleError
-from session_cleanup.rules.parts import Moment, read, written
+from session_cleanup.rules.parts import Moment, read, shown, written
 
 MOST_A_DAY = 48
+MOST_WEEKS = 5  # of a month have the same weekday
+LONGEST = 10_000  # characters
+EARLIEST = 1900  # so that counting from the first start takes no seconds
 # The calendar repeats itself, weekdays included. dateutil counts up to the year 9999, so a rule is moved to
 # its end: then one that never comes true is known after at most 500 years instead of 8,000.
 CALENDAR = 400
@@ -25,6 +28,8 @@ DAYS_OF_IT = timedelta(days=146_097)
 LEFT = 100  # years that are to lie before the end at least
 HOURLY_LEFT = 30  # enough to come upon every weekday and hour that an interval of hours can
 DAYS_OF_MONTH = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+MONTHS = {"MONTHLY": 1, "YEARLY": 12}
+DAY_PARTS = {"BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"}
 STEPS = {"HOURLY": timedelta(hours=1), "DAILY": timedelta(days=1), "WEEKLY": timedelta(weeks=1)}
 DATEUTIL = {
     "INTERVAL": "interval",
@@ -94,22 +99,22 @@ class Rule:
 
     def check(self, first: datetime) -> None:
         """Raise RuleError if nothing ever happens, counted from that first wall time on."""
-        try:
-            found = next(self._expanded(first, None, forever=True), None)
-        except ValueError as error:  # dateutil sees that an interval of hours never meets BYHOUR
-            raise RuleError(f"The rule {self} never comes true: {error}.") from error
-        if found is None:
-            raise RuleError(f"The rule {self} never comes true from {first:%Y-%m-%d} on. Give one that does.")
+        if first.year < EARLIEST:
+            raise RuleError(f"It begins in the year {first.year}. Begin in {EARLIEST} or later.")
+        found = next(self._expanded(first, None, forever=True), None)
+        until = self.parts.get("UNTIL")
+        if found is None or (until and next(self.until(None)._expanded(first, None)) > until.latest):
+            raise self._never(first)
 
     def notice(self, first: date) -> str | None:
         """What may surprise about it: the months that it skips."""
         parts = self.parts
-        if parts["FREQ"] not in ("MONTHLY", "YEARLY") or {"BYDAY", "BYYEARDAY"} & set(parts):
+        every = "BYMONTHDAY" in parts or parts["FREQ"] == "MONTHLY"
+        if {"BYDAY", "BYYEARDAY"} & set(parts) or not (every or parts["FREQ"] == "YEARLY"):
             return None
-        every = parts["FREQ"] == "MONTHLY" or "BYMONTHDAY" in parts
         months = parts.get("BYMONTH", range(1, 13) if every else [first.month])
         days = parts.get("BYMONTHDAY", [first.day])
-        skipped = [day for day in days if any(day > DAYS_OF_MONTH[month] for month in months)]
+        skipped = [day for day in map(abs, days) if any(day > DAYS_OF_MONTH[month] for month in months)]
         if not skipped:
             return None
         return (
@@ -136,33 +141,70 @@ class Rule:
         parts, frequency = self.parts, self.parts["FREQ"]
         years = (9999 - LEFT - first.year) // CALENDAR
         moved = max(years, 0) * DAYS_OF_IT
-        step = STEPS.get(frequency, timedelta(0)) * parts.get("INTERVAL", 1)
-        start = first
         if forever and frequency == "HOURLY":
             after = datetime(9999 - HOURLY_LEFT, 1, 1) - moved
-        if step and after is not None and (forever or "COUNT" not in parts):
-            start += max((after - first) // step - 1, 0) * step  # the first period may be cut off
-        given = {name: parts[part] for part, name in DATEUTIL.items() if part in parts}
-        if "BYDAY" in parts:
-            given["byweekday"] = self._weekdays()
+        start = first
+        if after is not None and (forever or "COUNT" not in parts):
+            start = self._near(first, after)
+        given = self._given(first)
         if forever:
             given.pop("count", None)
         elif "UNTIL" in parts:
             given["until"] = min(parts["UNTIL"].in_zone(zone, last=True), datetime.max - moved) + moved
-        expanded = rrule.rrule(getattr(rrule, frequency), dtstart=start + moved, **given)
+        try:
+            expanded = rrule.rrule(getattr(rrule, frequency), dtstart=start + moved, **given)
+        except ValueError as error:  # dateutil sees that an interval of hours never meets BYHOUR
+            raise self._never(first) from error
         return (found - moved for found in expanded)
+
+    def _never(self, first: datetime) -> RuleError:
+        return RuleError(
+            f"The rule {shown(str(self))} never comes true from {first:%Y-%m-%d} on. Give one that does."
+        )
+
+    def _near(self, first: datetime, after: datetime) -> datetime:
+        """Where to begin instead of `first`, for the same times from `after` on: the first period may be
+        cut off, so it is the one before, or an earlier one."""
+        interval: int = self.parts.get("INTERVAL", 1)
+        if months := MONTHS.get(self.parts["FREQ"]):
+            behind = (after.year - first.year) * 12 + after.month - first.month
+            periods = behind // (months * interval) - 1
+            if periods < 1:
+                return first
+            years, month = divmod(first.month - 1 + periods * months * interval, 12)
+            month = 0 if months > 1 else month
+            return first.replace(year=first.year + years, month=month + 1, day=1)
+        step = STEPS[self.parts["FREQ"]] * interval
+        return first + max((after - first) // step - 1, 0) * step
+
+    def _given(self, first: datetime) -> dict[str, Any]:
+        """The parts as dateutil takes them, with what they take from the first start."""
+        parts = self.parts
+        given = {name: parts[part] for part, name in DATEUTIL.items() if part in parts}
+        if "BYDAY" in parts:
+            given["byweekday"] = self._weekdays()
+        if parts["FREQ"] in MONTHS and not DAY_PARTS & set(parts):
+            given["bymonthday"] = first.day
+            if parts["FREQ"] == "YEARLY":
+                given.setdefault("bymonth", first.month)
+        return given
 
     def _weekdays(self) -> list[Any]:
         """The days as dateutil takes them: among days with numbers it forgets those without."""
         days = self.parts["BYDAY"]
         if not any(day.n for day in days):
             return list(days)
-        most = 53 if self.parts["FREQ"] == "YEARLY" and "BYMONTH" not in self.parts else 5
+        most = 53 if self.parts["FREQ"] == "YEARLY" and "BYMONTH" not in self.parts else MOST_WEEKS
         return [each for day in days for each in ([day] if day.n else map(day, range(1, most + 1)))]
 
 
 @lru_cache(maxsize=1000)
 def _parsed(text: str) -> Rule:
+    if len(text) > LONGEST or not text.isascii():
+        raise RuleError(
+            f"The rule {shown(text)} has {len(text)} characters. Write it in ASCII, with {LONGEST} at most; "
+            "single days without a session are exceptions of the series."
+        )
     parts: dict[str, Any] = {}
     exdates: list[Moment] = []
     for line in filter(None, (line.strip() for line in text.splitlines())):
@@ -173,7 +215,7 @@ def _parsed(text: str) -> Rule:
             exdates += [Moment.parse(each, "EXDATE") for each in rest.split(",")]
         else:
             raise RuleError(
-                f"The line {line!r} of a rule is not understood. Write one line such as "
+                f"The line {shown(line)} of a rule is not understood. Write one line such as "
                 "FREQ=WEEKLY;BYDAY=MO, and EXDATE: lines after it."
             )
     _refuse(parts)
@@ -183,17 +225,22 @@ def _parsed(text: str) -> Rule:
 def _refuse(parts: dict[str, Any]) -> None:
     frequency = parts.get("FREQ")
     if frequency not in NOT_WITH:
-        raise RuleError(f"FREQ is {frequency!r}. Choose one of {', '.join(NOT_WITH)}.")
+        raise RuleError(
+            f"FREQ is {shown(frequency) if frequency else frequency}. Choose one of {', '.join(NOT_WITH)}."
+        )
     for name in parts:
         if name in NOT_WITH[frequency]:
-            raise RuleError(f"{name} does not go with FREQ={frequency}. Leave it out.")
+            cure = "Write FREQ=DAILY with the hours as BYHOUR" if frequency == "HOURLY" else "Leave it out"
+            raise RuleError(f"{name} does not go with FREQ={frequency}. {cure}.")
     if "COUNT" in parts and "UNTIL" in parts:
         raise RuleError("COUNT and UNTIL exclude each other. Give one of them.")
     if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
         raise RuleError("BYSETPOS picks from what another part gives. Add one, such as BYDAY=MO,TU.")
     if "BYWEEKNO" in parts and "BYDAY" not in parts:
         raise RuleError("BYWEEKNO names whole weeks. Add the days of them, such as BYDAY=MO.")
-    ordinals = any(day.n for day in parts.get("BYDAY", ()))
+    ordinals = [abs(day.n) for day in parts.get("BYDAY", ()) if day.n]
+    if ordinals and (frequency == "MONTHLY" or "BYMONTH" in parts) and max(ordinals) > MOST_WEEKS:
+        raise RuleError(f"BYDAY has {max(ordinals)}, and a month has a weekday {MOST_WEEKS} times at most.")
     if ordinals and (frequency not in ("MONTHLY", "YEARLY") or "BYWEEKNO" in parts):
         raise RuleError("BYDAY has numbers only with FREQ=MONTHLY, or YEARLY without BYWEEKNO.")
     hours = len(parts.get("BYHOUR", range(24) if frequency == "HOURLY" else [0]))

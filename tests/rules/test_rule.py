@@ -58,7 +58,11 @@ def test_the_last_day_of_the_month_in_every_month():
 
 @pytest.mark.parametrize(
     "text",
-    ["FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=3;BYDAY=TU,SA;WKST=SU", "FREQ=HOURLY;INTERVAL=7"],
+    [
+        *("FREQ=DAILY;INTERVAL=3", "FREQ=WEEKLY;INTERVAL=3;BYDAY=TU,SA;WKST=SU", "FREQ=HOURLY;INTERVAL=7"),
+        *("FREQ=MONTHLY", "FREQ=MONTHLY;BYDAY=-1FR", "FREQ=MONTHLY;INTERVAL=3", "FREQ=YEARLY;BYMONTH=3,4"),
+        *("FREQ=YEARLY;INTERVAL=5;BYWEEKNO=10,15;BYDAY=TU", "FREQ=YEARLY;BYYEARDAY=-300"),
+    ],
 )
 def test_a_window_far_ahead_is_the_same_as_reading_from_the_start(text):
     rule, after, before = Rule.parse(text), datetime(2031, 3, 3), datetime(2031, 4, 20)
@@ -98,6 +102,11 @@ def test_a_window_far_ahead_is_the_same_as_reading_from_the_start(text):
         ("FREQ=DAILY\nFREQ=DAILY", "is not understood"),
         ("FREQ=DAILY\nEXDATE:x", "EXDATE has 'x'"),
         ("FREQ=DAILY\x00", "FREQ is"),
+        ("FREQ=DA\u0131LY", "Write it in ASCII"),  # its upper case would be DAILY
+        ("FREQ=DAILY;INTERVAL=\u0663", "Write it in ASCII"),
+        ("FREQ=DAILY\nEXDATE:" + "20260101," * 1200, "has 10818 characters"),
+        ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=" + ",".join(map(str, range(1, 33))), "31 are the most"),
+        ("FREQ=HOURLY;BYMONTH=3", "BYMONTH does not go with FREQ=HOURLY. Write FREQ=DAILY with the hours"),
     ],
 )
 def test_a_rule_that_is_refused(text, says):
@@ -126,6 +135,38 @@ def test_an_impossible_rule_is_refused_within_seconds(text):
         Rule.parse(text).check(FIRST)
 
     assert clock.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "FREQ=DAILY;UNTIL=20251231",
+            "FREQ=DAILY;UNTIL=20260101T085959",
+            "FREQ=HOURLY;UNTIL=20251231T180000Z",
+        ),
+        *("FREQ=WEEKLY;BYDAY=MO;UNTIL=20260104", "FREQ=DAILY;UNTIL=00010101T000000Z"),
+    ],
+)
+def test_a_rule_that_ends_before_it_begins_is_refused(text):
+    with pytest.raises(RuleError, match="never comes true"):
+        Rule.parse(text).check(FIRST)
+
+
+def test_a_first_start_that_would_take_long_to_count_from_is_refused():
+    with pytest.raises(RuleError, match="begins in the year 1899"):
+        Rule.parse("FREQ=DAILY").check(datetime(1899, 12, 31))
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
+def test_the_end_of_the_calendar_means_for_ever(zone):
+    """20 years of a rule, from near the end of what a datetime can be, and from now."""
+    rule = Rule.parse("FREQ=YEARLY;UNTIL=99991231T235959Z\nEXDATE:99991231T235959Z,00010101T000000Z")
+
+    for first in (FIRST, FIRST.replace(year=9980)):
+        rule.check(first)
+        assert len(list(rule.between(first, first, datetime.max, ZoneInfo(zone)))) >= 20
+    assert str(rule).endswith("EXDATE:99991231T235959Z,00010101T000000Z")
 
 
 def test_a_rare_rule_is_no_impossible_one():
@@ -162,6 +203,8 @@ def test_a_rule_is_written_as_it_is_read(text):
         ("FREQ=YEARLY", date(2028, 2, 29), "29"),
         ("FREQ=YEARLY", date(2026, 12, 31), None),
         ("FREQ=DAILY", date(2026, 1, 31), None),
+        ("FREQ=DAILY;BYMONTHDAY=30", date(2026, 1, 31), "30"),
+        ("FREQ=MONTHLY;BYMONTHDAY=-1,-31", date(2026, 1, 31), "31"),
     ],
 )
 def test_months_that_are_skipped_are_pointed_out(text, first, noticed):
