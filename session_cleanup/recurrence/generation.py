@@ -1,8 +1,9 @@
 """The job recurring-generate: creates the sessions that series have within their horizon.
 
 Why it is safe: a series is locked and compared with what was read of it before anything is created; one that
-somebody changed meanwhile is read again. A series that cannot be generated says so in its `problem`, and the
-others go on; then the job has failed, until that series is mended or not active any more.
+somebody changed meanwhile is read again. Of a series of which a part was left out nothing that follows is
+created either, so `generated_until` passes over nothing. A series that cannot be generated says so in its
+`problem`, and the others go on; then the job has failed, until that series is mended or not active any more.
 """
 
 import time
@@ -11,9 +12,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, connections
+from django.db import DatabaseError, DataError, IntegrityError, connections
 from django.db.models import F, QuerySet
 
+from session_cleanup.engine.connections import Trouble, trouble
 from session_cleanup.engine.pacing import EndState, Pace
 from session_cleanup.engine.refusal import LOCKED
 from session_cleanup.engine.report import JobReport
@@ -94,7 +96,8 @@ class Creation:
         self.pace = pace
         self.creator = Creator(steps.now, steps.using)
         self.tally = Tally()
-        self.missed: set[int] = set()
+        self.missed: set[int] = set()  # locked by somebody, or changed since they were read
+        self.bad: set[int] = set()
         self.target = pace.target * (1 if pace.sqlite else LONGER)
 
     def go(self, planner: Planner) -> EndState | None:
@@ -112,23 +115,36 @@ class Creation:
             if not parts:
                 return None
             self._create(parts)
+            planner.leave(self.missed)
+            planner.leave(self.bad)
 
     def _create(self, parts: list[Part]) -> None:
-        """One batch; if it fails one for each series, so that it is known which is bad."""
+        """One batch; if it fails one for each series, so that it is known which is to blame."""
         began = time.monotonic()
         try:
             created = self._batch(parts)
-        except BAD as error:
-            if len(parts) == 1:
+        except (DatabaseError, OverflowError, ValueError) as error:
+            locked = isinstance(error, DatabaseError) and trouble(error, self.steps.using) is Trouble.LOCKED
+            if not locked and not isinstance(error, BAD):
+                raise
+            if len(parts) > 1:
+                self._one_by_one(parts)
+            elif locked:
+                self.missed.add(parts[0].series.pk)
+            else:
                 self._record(parts[0].series, error)
-            for part in parts if len(parts) > 1 else ():
-                self._create([part])
             return
         for part in parts:
             self.tally.created(part.series, created[part.series.pk])
         seconds = time.monotonic() - began
         self.pace.rows.took(sum(part.size for part in parts), seconds, self.target)
         self.pace.rest(seconds)
+
+    def _one_by_one(self, parts: list[Part]) -> None:
+        for part in parts:
+            if self.pace.over():  # each may have to wait for a lock
+                return
+            self._create([part])
 
     def _batch(self, parts: list[Part]) -> Counter[int]:
         steps = self.steps
@@ -157,6 +173,7 @@ class Creation:
 
     def _record(self, series: SessionSeries, error: Exception) -> None:
         problem = problem_of(error)
+        self.bad.add(series.pk)
         self.tally.fail(series, problem)
         if series.problem != problem:
             with self.steps.batch():

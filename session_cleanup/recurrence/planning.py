@@ -1,11 +1,10 @@
 """What is to be generated of which series: expanded as it is asked for, a batch at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from session_cleanup.conf import conf
-from session_cleanup.exceptions import RuleError
 from session_cleanup.models import SessionSeries
 from session_cleanup.models.series import covered
 
@@ -71,6 +70,11 @@ class Planner:
             size -= part.size
         return parts
 
+    def leave(self, keys: Collection[int]) -> None:
+        """Give nothing more of the series at hand if it is one of these."""
+        if self._rest is not None and self._rest.series.pk in keys:
+            self._rest = None
+
     def _next(self) -> Part | None:
         rest, self._rest = self._rest, None
         if rest is not None:
@@ -78,7 +82,7 @@ class Planner:
         for series in self.rows:
             try:
                 return planned(series, self.now, self.days_ahead)
-            except (RuleError, OverflowError, ValueError) as error:
+            except Exception as error:  # nothing but this series is to blame: no database is asked here
                 self.bad.append((series, error))
         return None
 

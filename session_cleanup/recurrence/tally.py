@@ -12,9 +12,9 @@ SHOWN = 1000
 
 @dataclass
 class Tally:
-    """Series come one after the other; each may come several times in a row."""
+    """Series come one after the other; each may come several times, in a row or when others are through."""
 
-    series: list[dict[str, Any]] = field(default_factory=list)
+    series: dict[int, dict[str, Any]] = field(default_factory=dict)  # by primary key
     more: int = 0
     failed: int = 0
     complaint: str = ""
@@ -23,10 +23,10 @@ class Tally:
     def created(self, series: SessionSeries, count: int) -> None:
         if not count:
             return
-        if series.pk == self.last and not self.more:
-            self.series[-1]["created"] += count
+        if series.pk in self.series:
+            self.series[series.pk]["created"] += count
         elif len(self.series) < SHOWN:
-            self.series.append({"series": series.name, "uid": str(series.uid), "created": count})
+            self.series[series.pk] = {"series": series.name, "uid": str(series.uid), "created": count}
         elif series.pk != self.last:
             self.more += 1
         self.last = series.pk
@@ -46,7 +46,7 @@ class Tally:
     @property
     def shown(self) -> dict[str, Any]:
         """{"series": [{"series": name, "uid": …, "created": 3}, …], "more": series not listed}."""
-        return {"series": self.series, "more": self.more}
+        return {"series": list(self.series.values()), "more": self.more}
 
 
 def problem_of(error: Exception) -> str:
