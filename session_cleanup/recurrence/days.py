@@ -1,8 +1,11 @@
 """Days on which a series is left alone when it changes: something stays there, or was deleted."""
 
 from datetime import date, datetime, time
+from typing import Any
 
-from session_cleanup.models import OccurrenceLog, SeriesException, SessionSeries
+from django.db.models import Exists, OuterRef, QuerySet
+
+from session_cleanup.models import OccurrenceLog, SeriesException, Session, SessionSeries
 from session_cleanup.models.history import as_stored
 from session_cleanup.rules.wall import wall_time, zone_of
 
@@ -24,19 +27,21 @@ def _today(series: SessionSeries, now: datetime) -> datetime:
 
 
 def _deleted(series: SessionSeries, now: datetime) -> set[date]:
-    """Days from today on for which something was generated, all of which has been deleted.
+    """Days from today on of which the log knows something, all of which has been deleted.
 
     What an earlier change of the series removed does not count: of that the log says that it was cancelled.
     """
-    today = _today(series, now)
-    log = OccurrenceLog.objects.using(series._state.db).filter(series_uid=series.uid, occurrence__gte=today)
+    today, using = _today(series, now), series._state.db
+    log = OccurrenceLog.objects.using(using).filter(series_uid=series.uid, occurrence__gte=today)
     removed = log.filter(event=Event.CANCELLED).values("session_uid")
-    made = log.filter(event=Event.GENERATED).exclude(session_uid__in=removed)
-    there = series.sessions.filter(occurrence__gte=today)
-    days = [
-        {wall.date() for wall in rows.values_list("occurrence", flat=True) if wall} for rows in (made, there)
-    ]
-    return days[0] - days[1]
+    there = Exists(Session.objects.using(using).filter(uid=OuterRef("session_uid")))  # in whichever series
+    return _days(log.exclude(session_uid__in=removed).exclude(there)) - _days(
+        series.sessions.filter(occurrence__gte=today)
+    )
+
+
+def _days(rows: QuerySet[Any]) -> set[date]:
+    return {wall.date() for wall in rows.values_list("occurrence", flat=True)}
 
 
 def remember_deleted(series: SessionSeries, now: datetime) -> None:

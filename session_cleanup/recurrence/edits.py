@@ -7,7 +7,7 @@ day on which the series still is, the rows stay, with their uids and members; th
 are deleted with an entry in the log.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -16,14 +16,15 @@ from uuid import uuid4
 
 from django.db import router, transaction
 from django.db.models import F
-from django.utils import timezone
 
+from session_cleanup.engine.connections import database_clock
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.models import OccurrenceLog, SeriesMember, Session, SessionSeries
 from session_cleanup.models.history import as_stored
 from session_cleanup.policies.claims import AmongKeys
 from session_cleanup.recurrence.creating import Creator
 from session_cleanup.recurrence.days import closed_days, remember_deleted
+from session_cleanup.recurrence.locking import first_locked
 from session_cleanup.recurrence.planning import Part, Start, aware
 from session_cleanup.rules.rule import Rule
 from session_cleanup.rules.wall import moment, zone_of
@@ -72,33 +73,50 @@ class Edit:
 
     def preview(self, now: datetime | None = None) -> Outcome:
         """What `apply` would do. Writes nothing. Raises ValidationError for values that are no good."""
-        now = now or timezone.now()
-        begin = self._begin(now)
-        return _planned(self.series, self._changed(self.series, begin), begin, now)
+        rows = SessionSeries.objects.using(self._using).filter(pk=self.series.pk)
+        series, now = self._there(rows.first()), now or database_clock(self._using)
+        begin = self._begin(series, now)
+        return _planned(series, self._changed(series, begin), begin, now)
 
     def apply(self, now: datetime | None = None) -> Outcome:
         """Do it; returns what was done. Raises ValidationError for values that are no good."""
-        now = now or timezone.now()
-        using = self.series._state.db or router.db_for_write(SessionSeries)
+        using = self._using
         with transaction.atomic(using=using):
-            rows = SessionSeries.objects.using(using).select_for_update(no_key=True)
-            series, begin = rows.get(pk=self.series.pk), self._begin(now)
+            rows = SessionSeries.objects.using(using).filter(pk=self.series.pk)
+            series, now = self._there(first_locked(rows)), now or database_clock(using)
+            begin = self._begin(series, now)
             changed = self._changed(series, begin)
             remember_deleted(series, now)
             outcome = _planned(series, changed, begin, now, lock=True)
             changed.save(using=using)
             if begin is not None:
-                _split(series, changed, begin, using)
+                _split(series, changed, begin)
             _carry_out(outcome, changed, now, using)
         self.series.refresh_from_db()
         return outcome
 
-    def _begin(self, now: datetime) -> datetime | None:
+    @property
+    def _using(self) -> str:
+        return self.series._state.db or router.db_for_write(SessionSeries)
+
+    def _there(self, found: SessionSeries | None) -> SessionSeries:
+        if found is None:
+            raise ConfigurationError(f"The series {self.series} is there no more. Look at all of them.")
+        return found
+
+    def _begin(self, series: SessionSeries, now: datetime) -> datetime | None:
         """The wall time from which on the change is; None: all that is to come."""
-        first = self.following
-        if first is not None and (first.starts_at is None or first.starts_at <= as_stored(now)):
+        if self.following is None:
+            return None
+        first = series.sessions.filter(pk=self.following.pk, occurrence__isnull=False).first()
+        if first is None:  # another change gave it to another series, or it was deleted
+            raise ConfigurationError(
+                f"{self.following} is no session of {series} any more. Look at it again."
+            )
+        if first.starts_at is None or first.starts_at <= as_stored(now):
             raise ConfigurationError(f"{first} has begun already. Choose one that is to come.")
-        return first.occurrence if first else None
+        earlier = next(_counted(series, series.first, first.occurrence), None)
+        return first.occurrence if earlier else None  # else nothing would be left of the series
 
     def _changed(self, series: SessionSeries, begin: datetime | None) -> SessionSeries:
         """The series as it will be, not saved; from a session on it is a new one."""
@@ -106,22 +124,29 @@ class Edit:
         changed._state = copy(series._state)
         if begin is not None:
             changed.pk, changed.uid, changed._state.adding = None, uuid4(), True
-            changed.rule = str(_rest(series, begin))
-            changed.first_date, changed.start_time = begin.date(), begin.time()
+            changed.rule, first = _rest(series, begin)
+            changed.first_date, changed.start_time = first.date(), first.time()
         for name, value in self.changes.items():
             setattr(changed, name, value)
         changed.full_clean(exclude=["uid"], validate_unique=False)
         return changed
 
 
-def _rest(series: SessionSeries, begin: datetime) -> Rule:
-    """The rule of what begins then or later."""
+def _counted(series: SessionSeries, after: datetime, before: datetime) -> Iterator[datetime]:
+    """What the rule gives and counts, also what its EXDATE leaves out."""
+    rule, zone = Rule.parse(series.rule), zone_of(series.time_zone)
+    return Rule(rule.parts).between(series.first, after, before, zone)
+
+
+def _rest(series: SessionSeries, begin: datetime) -> tuple[str, datetime]:
+    """The rule of what begins then or later, and the first of it."""
     rule = Rule.parse(series.rule)
-    if rule.count is None:
-        return rule
-    zone = zone_of(series.time_zone)
-    before = sum(1 for _ in Rule(rule.parts).between(series.first, series.first, begin, zone))
-    return rule.until(None, rule.count - before)
+    first = next(_counted(series, begin, datetime.max), None)
+    if first is None:
+        raise ConfigurationError(f"Nothing of {series} follows after {begin}. Choose an earlier session.")
+    if rule.count is not None:
+        rule = rule.until(None, rule.count - sum(1 for _ in _counted(series, series.first, first)))
+    return str(rule), first
 
 
 def _planned(
@@ -191,8 +216,9 @@ def _rewrite(session: Session, start: Start, changed: SessionSeries, outcome: Ou
             outcome.moved.append(session)
 
 
-def _split(series: SessionSeries, changed: SessionSeries, begin: datetime, using: str) -> None:
-    """End the series before that wall time, and give what follows to the new one."""
+def _split(series: SessionSeries, changed: SessionSeries, begin: datetime) -> None:
+    """End the series before that wall time; what follows goes to the new one, with its log (see days)."""
+    using = changed._state.db
     series.rule = str(Rule.parse(series.rule).until(begin - timedelta(seconds=1)))
     series.save(using=using, update_fields=["rule", "updated_at"])
     members = SeriesMember.objects.using(using)
@@ -202,6 +228,8 @@ def _split(series: SessionSeries, changed: SessionSeries, begin: datetime, using
     )
     series.sessions.filter(occurrence__gte=begin).update(series=changed)
     series.exceptions.filter(date__gte=begin.date()).update(series=changed)
+    log = OccurrenceLog.objects.using(using).filter(series_uid=series.uid, occurrence__gte=begin)
+    log.update(series_uid=changed.uid)
 
 
 def _carry_out(outcome: Outcome, changed: SessionSeries, now: datetime, using: str) -> None:

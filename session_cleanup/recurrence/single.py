@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import router, transaction
-from django.utils import timezone
 
+from session_cleanup.engine.connections import database_clock
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.models import OccurrenceLog, SeriesException, Session, SessionSeries
 from session_cleanup.models.history import as_stored
+from session_cleanup.recurrence.locking import first_locked
 from session_cleanup.rules.wall import moment, zone_of
 
 Event = OccurrenceLog.Event
@@ -30,8 +31,7 @@ def change(
     now: datetime | None = None,
 ) -> Session:
     """Change this one: when it begins (a wall time of its series), how long it is, what it is like."""
-    now = now or timezone.now()
-    with _locked(session, now) as (one, series):
+    with _locked(session, now) as (one, series, now):
         if title is not None:
             one.title = title
         if settings is not None:
@@ -53,8 +53,7 @@ def change(
 
 def cancel(session: Session, *, now: datetime | None = None) -> Session:
     """Call this one off. It stays, as cancelled."""
-    now = now or timezone.now()
-    with _locked(session, now) as (one, _):
+    with _locked(session, now) as (one, _, now):
         one.ended_at, one.end_reason = as_stored(now), Session.EndReason.CANCELLED
         one.is_detached = True
         one.save()
@@ -64,16 +63,18 @@ def cancel(session: Session, *, now: datetime | None = None) -> Session:
 
 
 @contextmanager
-def _locked(session: Session, now: datetime) -> Iterator[tuple[Session, SessionSeries]]:
+def _locked(session: Session, now: datetime | None) -> Iterator[tuple[Session, SessionSeries, datetime]]:
     using = session._state.db or router.db_for_write(Session)
     with transaction.atomic(using=using):
-        rows = Session.objects.using(using).select_related("series")
-        one = rows.select_for_update(of=("self",)).get(pk=session.pk)
+        one = first_locked(Session.objects.using(using).filter(pk=session.pk))
+        now = now or database_clock(using)
+        if one is None:
+            raise ConfigurationError(f"{session} is there no more. Look at its series again.")
         if one.series is None or one.occurrence is None:
             raise ConfigurationError(f"{one} belongs to no series. Change it like any other row.")
         if one.state != "scheduled" or one.starts_at is None or one.starts_at <= as_stored(now):
             raise ConfigurationError(f"{one} has begun or has ended. Choose one that is to come.")
-        yield one, one.series
+        yield one, one.series, now
 
 
 def _except(one: Session, kind: str, moved_to: datetime | None = None) -> None:

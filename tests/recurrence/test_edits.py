@@ -127,6 +127,28 @@ def test_this_and_following_get_a_series_of_their_own(series, run):
     assert walls(early)[-1] == "25 08:00"
 
 
+def test_what_was_deleted_after_a_split_does_not_come_back(series):
+    """The log has it under the series that generated it."""
+    Edit(series, {"name": "Rest"}, following=on(8)).apply(now=NOW)
+    rest = SessionSeries.objects.get(name="Rest")
+    on(10).delete()
+
+    Edit(rest, {"start_time": time(15)}).apply(now=NOW)
+
+    assert walls(rest) == ["08 15:00", "09 15:00", "11 15:00"]
+
+
+def test_what_a_split_took_away_was_not_deleted(series):
+    Edit(series, {"name": "Rest"}, following=on(8)).apply(now=NOW)
+    Edit(SessionSeries.objects.get(name="Rest"), {"rule": "FREQ=DAILY;INTERVAL=2"}).apply(now=NOW)
+
+    done = Edit(series, {"rule": "FREQ=DAILY"}).apply(now=NOW)
+
+    assert done.counts()["added"] == 4
+    assert walls(series) == [f"{day:02} 09:00" for day in range(4, 12)]
+    assert not series.exceptions.exists()
+
+
 def test_a_count_is_shared_by_what_was_and_what_follows(db, run):
     series = SeriesFactory(rule="FREQ=DAILY;COUNT=5\nEXDATE:20260105")
     run("recurring-generate")
@@ -137,6 +159,67 @@ def test_a_count_is_shared_by_what_was_and_what_follows(db, run):
     assert walls(series) == ["04 09:00", "06 09:00"]
     assert walls(rest) == ["07 09:00", "08 09:00"]
     assert rest.rule.startswith("RRULE:FREQ=DAILY;COUNT=2")
+
+
+def test_a_second_change_from_a_session_on_sees_what_the_first_has_done(series):
+    """Both were thought of before either was done."""
+    later, split, again = (Edit(series, {"name": "B"}, following=on(8)) for _ in range(3))
+    Edit(series, {"start_time": time(15)}).apply(now=NOW)
+
+    later.apply(now=NOW)
+    with pytest.raises(ConfigurationError, match="is no session of Yoga any more"):
+        split.apply(now=NOW)
+    SessionSeries.objects.filter(name="B").delete()
+    on(8).delete()
+    with pytest.raises(ConfigurationError, match="is no session of Yoga any more"):
+        again.preview(now=NOW)
+
+    assert walls(series)[-1] == "07 15:00"
+    assert SessionSeries.objects.count() == 1
+    assert {f"{wall:%H:%M}" for wall in Session.objects.values_list("occurrence", flat=True)} == {"15:00"}
+
+
+def test_a_preview_is_of_the_series_as_it_is_now(series):
+    stale = SessionSeries(pk=series.pk, uid=series.uid, rule="FREQ=SECONDLY")
+
+    assert Edit(stale, {"name": "x"}).preview(now=NOW).counts()["changed"] == 8
+
+
+def test_from_the_first_session_on_it_is_the_series_itself_that_changes(series):
+    """Else a series without sessions would be left, with a rule that never comes true."""
+    done = Edit(series, {"start_time": time(15)}, following=on(4)).apply(now=NOW)
+
+    assert done.counts()["moved"] == 8
+    assert SessionSeries.objects.get().rule == "FREQ=DAILY"
+
+
+def test_from_a_session_on_that_was_changed_by_itself_the_others_keep_their_time(series):
+    """It has the original start that the series had then."""
+    single.change(on(7), title="Special", now=NOW)
+    Edit(series, {"rule": "FREQ=DAILY;INTERVAL=2", "start_time": time(15)}).apply(now=NOW)
+
+    Edit(series, {"name": "Rest"}, following=on(7)).apply(now=NOW)
+
+    rest = SessionSeries.objects.get(name="Rest")
+    assert (rest.first_date, rest.start_time) == (date(2026, 1, 8), time(15))
+    assert walls(series) == ["04 15:00", "06 15:00"]
+    assert walls(rest) == ["07 09:00", "08 15:00", "10 15:00"]
+
+
+def test_a_series_that_is_gone_is_refused(series):
+    SessionSeries.objects.all().delete()
+
+    for do in (Edit(series, {}).preview, Edit(series, {}).apply):
+        with pytest.raises(ConfigurationError, match="is there no more"):
+            do(now=NOW)
+
+
+def test_a_session_that_is_gone_is_refused(series):
+    session = on(6)
+    on(6).delete()
+
+    with pytest.raises(ConfigurationError, match="is there no more"):
+        single.cancel(session, now=NOW)
 
 
 def test_sessions_of_a_day_change_places(db, run):
