@@ -321,8 +321,20 @@ def test_a_series_survives_a_thousand_runs(run):
     assert not OccurrenceLog.objects.filter(event="missed").exists()
 
 
+def test_a_missed_activation_hour_is_caught_up_and_the_session_closed(job):
+    """It was missed for ever, and the session never closed."""
+    session = OccurrenceFactory(starts_at=NOW - 2 * HOUR, expires_at=NOW + 2 * HOUR)
+
+    job("activate")
+    session.refresh_from_db()
+    activated = session.state
+    job("close", now=NOW + 3 * HOUR)
+    session.refresh_from_db()
+
+    assert (activated, session.state, session.ended_at) == ("active", "closed", NOW + 2 * HOUR)
+
+
 def test_a_two_day_outage_is_caught_up(run):
-    """A missed activation hour was missed for ever, and its session never closed."""
     long = SeriesFactory(duration=3 * DAY, rule="FREQ=DAILY;INTERVAL=5")
     short = SeriesFactory()
     run("recurring")
@@ -386,7 +398,7 @@ def test_a_series_that_the_database_refuses_is_found_and_the_others_go_on(job, m
     bad.refresh_from_db()
     assert (report.end_state, report.changed, bad.sessions.count()) == ("failed", 4, 0)
     assert good.sessions.count() == other.sessions.count() == 2
-    assert "Unicode escape" in bad.problem
+    assert "SQLSTATE 22P05" in bad.problem
 
 
 def test_a_deleted_occurrence_stays_deleted(job):
@@ -430,6 +442,17 @@ def test_the_log_survives_the_deletion_of_series_and_session(job):
 
 
 @pytest.mark.parametrize(
+    ("zone", "start"), [("Asia/Kathmandu", "03:15"), ("America/St_Johns", "12:30"), ("UTC", "09:00")]
+)
+def test_local_times_are_not_stored_as_utc(job, zone, start):
+    SeriesFactory(time_zone=zone)
+
+    job("generate")
+
+    assert starts()[-1] == at(f"2026-02-03T{start}")
+
+
+@pytest.mark.parametrize(
     ("zone", "before", "after"),
     [
         ("Europe/Berlin", "2026-03-28T08:00", "2026-03-29T07:00"),
@@ -440,7 +463,7 @@ def test_the_log_survives_the_deletion_of_series_and_session(job):
     ],
 )
 def test_nine_stays_nine_over_dst_in_both_hemispheres(job, zone, before, after):
-    """Local times were stored as UTC, and DST moved 09:00 to 10:00."""
+    """DST moved 09:00 to 10:00."""
     day = at(before).date() - DAY
     SeriesFactory(time_zone=zone, first_date=day)
 
