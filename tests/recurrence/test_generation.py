@@ -3,6 +3,7 @@
 from datetime import date, datetime
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from session_cleanup.recurrence import generation
 from session_cleanup.recurrence.edits import Edit
 from session_cleanup.recurrence.planning import Planner, planned
 from tests.factories import DAY, HOUR, NOW, OccurrenceFactory, SeriesFactory, UserFactory
+from tests.faults.adversaries import locked
+from tests.faults.shapes import Counted
 
 
 def test_a_series_that_changes_meanwhile_is_read_again(run, monkeypatch):
@@ -104,6 +107,25 @@ def test_nothing_is_passed_over_when_a_part_of_a_series_was_refused(run, monkeyp
     assert (failed.end_state, failed.changed) == ("failed", 3)
     assert "more" not in failed.error
     assert (again.end_state, again.changed, series.sessions.count()) == ("drained", 7, 10)
+
+
+USERS = Counted(get_user_model(), live="")
+
+
+@pytest.mark.postgres
+def test_a_lock_that_is_not_to_be_had_holds_up_one_series_alone(transactional_db, run, settings):
+    """Somebody has locked a member of it: no session can refer to that user until they let go."""
+    settings.SESSION_CLEANUP_LOCKED_WAIT_MS = 50
+    one, *others = SeriesFactory.create_batch(3, horizon_days=1)
+    one.members.add(member := UserFactory())
+
+    with locked([(USERS, member.pk)]):
+        report = run("recurring-generate").jobs[0]
+
+    assert (report.end_state, report.skipped) == ("drained_with_skips", {"locked": 1})
+    assert (report.changed, one.sessions.count()) == (4, 0)
+    assert {series.sessions.count() for series in others} == {2}
+    assert run("recurring-generate").jobs[0].changed == one.sessions.count() == 2
 
 
 def test_a_fault_in_the_expansion_of_one_series_is_its_own(run, monkeypatch):
