@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks import packed
+from benchmarks import generated, packed
 from benchmarks.cases import CASES, DELETE, Case
 from benchmarks.cases import Database as Vendor
 from benchmarks.databases import Database, database
+from benchmarks.generated import RECURRING
 from benchmarks.measure import Plan, Record, idle, throughput, waits
 from benchmarks.packed import PACKING
 from benchmarks.processes import Failed, work
@@ -32,7 +33,7 @@ BASELINE = (0.5, 10.0)  # seconds that writers alone are watched for, at least a
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = made.add_argument
-    names = [*CASES, GROWTH, PACKING]
+    names = [*CASES, GROWTH, PACKING, RECURRING]
     add("--rows", type=int, default=3_000_000, metavar="N", help="rows of a table (default 3,000,000)")
     add("--cases", nargs="+", choices=names, default=names, help="what to measure (default: all of it)")
     add("--tools", nargs="+", metavar="TOOL", help="only these, such as: ours raw")
@@ -81,6 +82,8 @@ class Session:
     def records_of(self, name: str, case: Case) -> Iterator[Record]:
         if name == PACKING:
             return self.pack(case)
+        if name == RECURRING:
+            return self.generate(case)
         return self.grow(case) if name == GROWTH else self.compare(case)
 
     def pack(self, case: Case) -> Iterator[Record]:
@@ -101,6 +104,18 @@ class Session:
                 except Failed as failure:
                     record.failed = str(failure)
                 yield record
+
+    def generate(self, case: Case) -> Iterator[Record]:
+        series = max(round(self.options.rows * generated.PART), 3)
+        for repeat in range(self.options.repeats):
+            url = self.databases[case.database].prepared()
+            record = Record(case=RECURRING, rows=series, measured=RECURRING, tool="ours", repeat=repeat)
+            try:
+                work("series", series, url=url)
+                record.notes = work("recurring", url=url, limit=self.options.limit)
+            except Failed as failure:
+                record.failed = str(failure)
+            yield record
 
     def compare(self, case: Case) -> Iterator[Record]:
         plan = self.plan(case, max(round(self.options.rows * case.part), 1), (*case.tools,))

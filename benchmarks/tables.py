@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import growth, packed, results
+from benchmarks import generated, growth, packed, results
 from benchmarks.measure import NOBODY, Record
 
 HEAD = (
@@ -41,7 +41,12 @@ def render(records: list[Record], facts: dict[str, str]) -> str:
     if found:
         lines += ["", "Compression of JSON documents; MB are millions of bytes of JSON:", ""]
         lines += table(packed.HEAD, iter(found))
-    bars = [*results.verdicts(records), *growth.verdicts(records), *packed.verdicts(records)]
+    made = list(generated.rows_of(records))
+    if made:
+        lines += ["", "Sessions of series, generated for 30 days ahead:", ""]
+        lines += table(generated.HEAD, iter(made))
+    rooms = (results, growth, packed, generated)
+    bars = [bar for each in rooms for bar in each.verdicts(records)]
     if records:
         lines += ["", *(list(results.remarks(records)) or ["All tools did the same work."]), "", *bars]
     return "\n".join(lines) + "\n"

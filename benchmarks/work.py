@@ -20,6 +20,7 @@ import django
 
 from benchmarks.cases import CASES
 from benchmarks.packing import packing, stock
+from benchmarks.recurring import recurring, series
 from benchmarks.writers import TOOL
 
 CALLS = 7  # of a command or a count, of which the median is taken
@@ -120,7 +121,7 @@ def peak_mb() -> float:
 
 
 WORK: dict[str, Callable[..., dict[str, Any]]] = {
-    each.__name__: each for each in (migrate, prepare, run, idle, stock, packing)
+    each.__name__: each for each in (migrate, prepare, run, idle, stock, packing, series, recurring)
 }
 
 

@@ -97,6 +97,16 @@ def test_waits_and_growth_on_postgres(bench, tmp_path):
     assert "<svg" in (tmp_path / "waits.svg").read_text()
 
 
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_generating_on_postgres(bench):
+    printed, records = bench("--rows", 900, "--cases", "recurring")
+
+    assert list(results.remarks(records)) == []
+    assert records[0].notes["starts"] == records[0].notes["rows"] > 0
+    assert printed.count("recurring: ") == 3
+
+
 def test_every_case_is_run_by_one_of_these_tests():
     assert set(CASES) == {
         *("deactivate", "delete", "undo", "undo-cascade", "clearsessions", "cleartokens"),
