@@ -163,9 +163,7 @@ class Creation:
 
     def _lock(self, parts: list[Part]) -> list[Part]:
         """Lock the series; gives the parts of those that are still as they were when they were read."""
-        rows = self._rows([part.series.pk for part in parts])
-        if connections[self.steps.using].features.has_select_for_update_skip_locked:
-            rows = rows.select_for_update(skip_locked=True, no_key=True)
+        rows = self._free([part.series.pk for part in parts])
         found = {series.pk: terms(series) for series in rows}
         same = [part for part in parts if found.get(part.series.pk) == terms(part.series)]
         self.missed |= {part.series.pk for part in parts} - {part.series.pk for part in same}
@@ -177,7 +175,15 @@ class Creation:
         self.tally.fail(series, problem)
         if series.problem != problem:
             with self.steps.batch():
-                self._rows([series.pk]).update(problem=problem)
+                free = [each.pk for each in self._free([series.pk])]
+                self._rows(free).update(problem=problem)
+
+    def _free(self, keys: list[int]) -> QuerySet[SessionSeries]:
+        """Those that nobody else has locked; now we have."""
+        rows = self._rows(keys)
+        if connections[self.steps.using].features.has_select_for_update_skip_locked:
+            rows = rows.select_for_update(skip_locked=True, no_key=True)
+        return rows
 
     def _rows(self, keys: list[int]) -> QuerySet[SessionSeries]:
         return SessionSeries.objects.using(self.steps.using).filter(AmongKeys(F("pk"), keys))

@@ -52,4 +52,4 @@ class Tally:
 def problem_of(error: Exception) -> str:
     """An error in one line, as it is written into a series."""
     said = str(error).splitlines()
-    return sentence(type(error)(said[0])) if said else f"{type(error).__name__}."
+    return sentence(Exception(said[0])) if said else f"{type(error).__name__}."

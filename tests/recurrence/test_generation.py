@@ -128,14 +128,34 @@ def test_a_lock_that_is_not_to_be_had_holds_up_one_series_alone(transactional_db
     assert run("recurring-generate").jobs[0].changed == one.sessions.count() == 2
 
 
-def test_a_fault_in_the_expansion_of_one_series_is_its_own(run, monkeypatch):
+@pytest.mark.postgres
+def test_a_bad_series_that_is_locked_holds_up_nobody(transactional_db, run):
+    bad = SeriesFactory(rule="FREQ=FORTNIGHTLY")
+    good = SeriesFactory(horizon_days=1)
+
+    with locked([(Counted(SessionSeries, live=""), bad.pk)]):
+        report = run("recurring-generate").jobs[0]
+
+    bad.refresh_from_db()
+    assert (report.end_state, good.sessions.count(), bad.problem) == ("failed", 2, "")
+    assert "FREQ is 'FORTNIGHTLY'" in report.error
+    assert run("recurring-generate").jobs[0].changed == 0
+    bad.refresh_from_db()
+    assert "FREQ is 'FORTNIGHTLY'" in bad.problem
+
+
+@pytest.mark.parametrize(
+    "error",
+    [IndexError("list index out of range"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"), KeyError()],
+)
+def test_a_fault_in_the_expansion_of_one_series_is_its_own(run, monkeypatch, error):
     """Whatever the library that expands its rule raises."""
     bad, good = SeriesFactory.create_batch(2, horizon_days=1)
     starts = SessionSeries.starts
 
     def fault(self, *window):
         if self == bad:
-            raise IndexError("list index out of range")
+            raise error
         return starts(self, *window)
 
     monkeypatch.setattr(SessionSeries, "starts", fault)
@@ -144,7 +164,7 @@ def test_a_fault_in_the_expansion_of_one_series_is_its_own(run, monkeypatch):
 
     bad.refresh_from_db()
     assert (report.end_state, report.changed, good.sessions.count()) == ("failed", 2, 2)
-    assert bad.problem == "list index out of range."
+    assert bad.problem == f"{str(error) or 'KeyError'}."
 
 
 def test_a_batch_that_fails_leaves_nothing_behind(run, monkeypatch):
