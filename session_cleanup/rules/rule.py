@@ -15,10 +15,9 @@ from zoneinfo import ZoneInfo
 from dateutil import rrule
 
 from session_cleanup.exceptions import RuleError
+from session_cleanup.rules.fitting import MOST_WEEKS, refuse_unfit
 from session_cleanup.rules.parts import Moment, read, shown, written
 
-MOST_A_DAY = 48
-MOST_WEEKS = 5  # of a month have the same weekday
 LONGEST = 10_000  # characters
 EARLIEST = 1900  # so that counting from the first start takes no seconds
 # The calendar repeats itself, weekdays included. dateutil counts up to the year 9999, so a rule is moved to
@@ -43,14 +42,6 @@ DATEUTIL = {
     "BYHOUR": "byhour",
     "BYMINUTE": "byminute",
     "WKST": "wkst",
-}
-# The parts that RFC 5545 does not allow with a frequency, and those that we do not.
-NOT_WITH = {
-    "YEARLY": {},
-    "MONTHLY": {"BYWEEKNO", "BYYEARDAY"},
-    "WEEKLY": {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY"},
-    "DAILY": {"BYWEEKNO", "BYYEARDAY"},
-    "HOURLY": {"BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS"},
 }
 
 
@@ -147,6 +138,8 @@ class Rule:
         if after is not None and (forever or "COUNT" not in parts):
             start = self._near(first, after)
         given = self._given(first)
+        if frequency == "WEEKLY" and "BYSETPOS" in parts:
+            start = self._whole_week(start, first, given)
         if forever:
             given.pop("count", None)
         elif "UNTIL" in parts:
@@ -155,7 +148,7 @@ class Rule:
             expanded = rrule.rrule(getattr(rrule, frequency), dtstart=start + moved, **given)
         except ValueError as error:  # dateutil sees that an interval of hours never meets BYHOUR
             raise self._never(first) from error
-        return (found - moved for found in expanded)
+        return (found - moved for found in expanded if found - moved >= first)
 
     def _never(self, first: datetime) -> RuleError:
         return RuleError(
@@ -176,6 +169,17 @@ class Rule:
             return first.replace(year=first.year + years, month=month + 1, day=1)
         step = STEPS[self.parts["FREQ"]] * interval
         return first + max((after - first) // step - 1, 0) * step
+
+    def _whole_week(self, start: datetime, first: datetime, given: dict[str, Any]) -> datetime:
+        """The beginning of the week of `start`: dateutil counts positions from there on only."""
+        given.setdefault("byweekday", first.weekday())
+        week = start - timedelta(days=(start.weekday() - self.parts.get("WKST", rrule.MO).weekday) % 7)
+        if "count" in given:  # not of what lies before the first start
+            until = first - timedelta(microseconds=1)
+            given["count"] += len(
+                list(rrule.rrule(rrule.WEEKLY, week, **{**given, "count": None, "until": until}))
+            )
+        return week
 
     def _given(self, first: datetime) -> dict[str, Any]:
         """The parts as dateutil takes them, with what they take from the first start."""
@@ -218,31 +222,5 @@ def _parsed(text: str) -> Rule:
                 f"The line {shown(line)} of a rule is not understood. Write one line such as "
                 "FREQ=WEEKLY;BYDAY=MO, and EXDATE: lines after it."
             )
-    _refuse(parts)
+    refuse_unfit(parts)
     return Rule(parts, tuple(exdates))
-
-
-def _refuse(parts: dict[str, Any]) -> None:
-    frequency = parts.get("FREQ")
-    if frequency not in NOT_WITH:
-        raise RuleError(
-            f"FREQ is {shown(frequency) if frequency else frequency}. Choose one of {', '.join(NOT_WITH)}."
-        )
-    for name in parts:
-        if name in NOT_WITH[frequency]:
-            cure = "Write FREQ=DAILY with the hours as BYHOUR" if frequency == "HOURLY" else "Leave it out"
-            raise RuleError(f"{name} does not go with FREQ={frequency}. {cure}.")
-    if "COUNT" in parts and "UNTIL" in parts:
-        raise RuleError("COUNT and UNTIL exclude each other. Give one of them.")
-    if "BYSETPOS" in parts and not any(name.startswith("BY") and name != "BYSETPOS" for name in parts):
-        raise RuleError("BYSETPOS picks from what another part gives. Add one, such as BYDAY=MO,TU.")
-    if "BYWEEKNO" in parts and "BYDAY" not in parts:
-        raise RuleError("BYWEEKNO names whole weeks. Add the days of them, such as BYDAY=MO.")
-    ordinals = [abs(day.n) for day in parts.get("BYDAY", ()) if day.n]
-    if ordinals and (frequency == "MONTHLY" or "BYMONTH" in parts) and max(ordinals) > MOST_WEEKS:
-        raise RuleError(f"BYDAY has {max(ordinals)}, and a month has a weekday {MOST_WEEKS} times at most.")
-    if ordinals and (frequency not in ("MONTHLY", "YEARLY") or "BYWEEKNO" in parts):
-        raise RuleError("BYDAY has numbers only with FREQ=MONTHLY, or YEARLY without BYWEEKNO.")
-    hours = len(parts.get("BYHOUR", range(24) if frequency == "HOURLY" else [0]))
-    if (times := hours * len(parts.get("BYMINUTE", [0]))) > MOST_A_DAY:
-        raise RuleError(f"It would happen {times} times a day, and {MOST_A_DAY} are the most.")

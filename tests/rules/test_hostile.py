@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from session_cleanup.exceptions import RuleError
-from session_cleanup.rules.rule import MOST_A_DAY, Rule
+from session_cleanup.rules.fitting import MOST_A_DAY
+from session_cleanup.rules.rule import Rule
 from tests.rules.test_oracle import rules, some
 
 UTC = ZoneInfo("UTC")
