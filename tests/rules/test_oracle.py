@@ -66,8 +66,7 @@ class Oracle:
 def oracle():
     oracle = Oracle()
     yield oracle
-    oracle.process.stdin.close()
-    oracle.process.wait(10)
+    oracle.process.communicate(timeout=10)  # closes its pipes
 
 
 def some(values, most=3):
