@@ -139,13 +139,15 @@ def test_what_was_deleted_after_a_split_does_not_come_back(series):
 
 
 def test_what_a_split_took_away_was_not_deleted(series):
+    """Nor was what the log knows by another time of its day."""
+    Edit(series, {"start_time": time(15)}).apply(now=NOW)
     Edit(series, {"name": "Rest"}, following=on(8)).apply(now=NOW)
     Edit(SessionSeries.objects.get(name="Rest"), {"rule": "FREQ=DAILY;INTERVAL=2"}).apply(now=NOW)
 
     done = Edit(series, {"rule": "FREQ=DAILY"}).apply(now=NOW)
 
     assert done.counts()["added"] == 4
-    assert walls(series) == [f"{day:02} 09:00" for day in range(4, 12)]
+    assert walls(series) == [f"{day:02} 15:00" for day in range(4, 12)]
     assert not series.exceptions.exists()
 
 

@@ -109,6 +109,18 @@ def test_a_hostile_rule(text, first):
     assert Rule.parse(str(rule)) == rule
 
 
+@pytest.mark.parametrize("frequency", ["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY"])
+def test_a_series_that_began_long_ago_costs_what_a_new_one_does(frequency):
+    rule = Rule.parse(f"FREQ={frequency};BYDAY={DAYS};BYHOUR={ALL[:61]};BYMINUTE=0,30")
+
+    def seconds(first):
+        began = time.perf_counter()
+        assert len(list(rule.between(first, NOW, NOW + YEAR, UTC))) == 366 * MOST_A_DAY
+        return time.perf_counter() - began
+
+    assert seconds(datetime(1900, 1, 1)) < 5 * min(seconds(datetime(2025, 1, 1)) for _ in range(3))
+
+
 @pytest.mark.parametrize(
     "text",
     [
