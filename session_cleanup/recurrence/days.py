@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from session_cleanup.exceptions import RuleError
 from session_cleanup.models import OccurrenceLog, SeriesException, Session, SessionSeries
 from session_cleanup.models.history import as_stored
 from session_cleanup.rules.wall import wall_time, zone_of
@@ -23,7 +24,11 @@ def closed_days(series: SessionSeries, now: datetime) -> set[date]:
 
 
 def _today(series: SessionSeries, now: datetime) -> datetime:
-    return datetime.combine(wall_time(now, zone_of(series.time_zone)), time.min)
+    try:
+        zone = zone_of(series.time_zone)
+    except RuleError:  # this is the change that mends it
+        zone = zone_of("UTC")
+    return datetime.combine(wall_time(now, zone), time.min)
 
 
 def _deleted(series: SessionSeries, now: datetime) -> set[date]:

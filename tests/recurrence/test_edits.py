@@ -260,6 +260,15 @@ def test_bad_values_are_refused_by_preview_and_change(series, changes):
     assert walls(series)[0] == "04 09:00"
 
 
+def test_a_bad_series_is_mended_by_a_change(db, run):
+    series = SeriesFactory(time_zone="Mars/Olympus_Mons", rule="FREQ=FORTNIGHTLY", horizon_days=1)
+    run("recurring-generate")
+
+    Edit(series, {"time_zone": "UTC", "rule": "FREQ=DAILY"}).apply(now=NOW)
+
+    assert run("recurring-generate").jobs[0].changed == 2
+
+
 def test_what_cannot_be_changed_or_has_begun_is_refused(series):
     with pytest.raises(ConfigurationError, match="'uid' of a series cannot be changed"):
         Edit(series, {"uid": 1})
