@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 
 from session_cleanup.conf import conf
 from session_cleanup.models import Session, SessionSeries
+from session_cleanup.rules.wall import wall_time, zone_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OCCURRENCES = 60
@@ -52,11 +53,12 @@ def sessions(series: Sequence[SessionSeries], now: datetime) -> Iterator[Session
                 begins = ended - HOUR
             case _:  # to come
                 begins = now + HOUR + step
+        wall = wall_time(begins, zone_of(owner.time_zone))
         yield Session(
             kind=Session.Kind.RECURRING,
-            title=owner.title(begins),
+            title=owner.title(wall),
             series=owner,
-            occurrence=begins.replace(tzinfo=None) + timedelta(microseconds=number),
+            occurrence=wall + timedelta(microseconds=number),
             starts_at=begins,
             visible_at=begins,
             expires_at=begins + HOUR,

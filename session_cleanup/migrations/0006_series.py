@@ -47,8 +47,8 @@ class Migration(migrations.Migration):
                 ('starts_at', models.DateTimeField(null=True, verbose_name='starts at')),
             ],
             options={
-                'verbose_name': 'entry of the log',
-                'verbose_name_plural': 'log of occurrences',
+                'verbose_name': 'log entry of an occurrence',
+                'verbose_name_plural': 'log entries of occurrences',
                 'indexes': [models.Index(fields=['series_uid', 'occurrence'], name='idx_occurrences_series')],
             },
         ),

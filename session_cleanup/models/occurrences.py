@@ -101,8 +101,8 @@ class OccurrenceLog(models.Model):
     objects = OccurrenceLogQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("entry of the log")
-        verbose_name_plural = _("log of occurrences")
+        verbose_name = _("log entry of an occurrence")
+        verbose_name_plural = _("log entries of occurrences")
         indexes = [
             # what a series has generated and is not there any more: edits look for it
             models.Index(fields=["series_uid", "occurrence"], name="idx_occurrences_series"),

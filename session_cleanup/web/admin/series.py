@@ -35,6 +35,7 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
 class ExceptionInline(admin.TabularInline):  # type: ignore[type-arg]
     model = SeriesException
     extra = 0
+    verbose_name_plural = _("exceptions, for days of which nothing is generated yet")
 
 
 class SessionSeriesAdmin(TableAdmin):
