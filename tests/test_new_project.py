@@ -159,7 +159,9 @@ def test_the_three_presets_and_everything_after_them(project):
 
     assert "no issues" in project("python manage.py check").stdout
     jobs = json.loads(project("python manage.py cleanup_sessions --list --format json").stdout)
-    assert {job["schedule"] for job in jobs} == {"0 */12 * * *", "0 3 * * *", "0 3 * * 0", "0 4 1 * *"}
+    assert {job["schedule"] for job in jobs} == {
+        *("*/5 * * * *", "0 * * * *", "0 */12 * * *", "0 3 * * *", "0 3 * * 0", "0 4 1 * *"),
+    }
     assert "cleanup finished run=" in project("python manage.py cleanup_sessions").stderr
     assert "OnCalendar" in shown["python manage.py cleanup_deploy systemd"].stdout
     assert "/cleanup/cron/presentations-blank/" in project("python manage.py cleanup_deploy vercel").stdout
