@@ -47,16 +47,19 @@ class Lease:
         """
         rows = CleanupLease.objects.using(using)
         lease = cls(job, using, uuid.uuid4())
-        if once_more(lambda: lease.was_free(run_id, since), using):
+        if once_more(lambda: lease.take_if_free(run_id, since), using):
             return lease
         if not rows.filter(job=job).exists():  # its first run
             _make([job], using, since=OVER)
-            if lease.was_free(run_id, since):
+            if lease.take_if_free(run_id, since):
                 return lease
         raise LeaseBusy(_busy(job, rows.filter(job=job).first(), since))
 
-    def was_free(self, run_id: Any, since: datetime | None = None, holder: Any = None) -> bool:
-        """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost."""
+    def take_if_free(self, run_id: Any, since: datetime | None = None, holder: Any = None) -> bool:
+        """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost.
+
+        `holder` says who we are, in place of host and process; like `run_id` it may be an expression.
+        """
         free = Q(expires_at__lte=Now()) & (Q() if since is None else Q(since__lte=as_stored(since)))
         free |= Q(token=self.token)
         return bool(

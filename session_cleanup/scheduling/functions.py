@@ -112,7 +112,7 @@ def _of_the_lease(policy: Policy, heard: list[Sql]) -> dict[str, Sql]:
     lease = Lease(policy.name, NOWHERE, token)
     row = CleanupLease.objects.using(NOWHERE).filter(job=policy.name)
     new = CleanupLease(job=policy.name, token=token, since=OVER, expires_at=OVER)
-    lease.was_free(variable("its_run"), holder=variable("'PostgreSQL (pid ' || pg_backend_pid() || ')'"))
+    lease.take_if_free(variable("its_run"), holder=variable("'PostgreSQL (pid ' || pg_backend_pid() || ')'"))
     lease.release()
     taking, releasing = heard
     return {
