@@ -4,6 +4,7 @@ from datetime import date, datetime
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -229,10 +230,10 @@ CHANGES = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_a_preview_of_a_change_is_what_it_does_and_the_past_stays(transactional_db, data):
-    """Whatever is changed, whichever sessions were deleted, detached or have begun before."""
+    """Whatever is changed, whichever sessions were deleted or have begun before."""
     Session.objects.all().delete()
     SessionSeries.objects.all().delete()
     series = SeriesFactory(rule=data.draw(RULES), time_zone=data.draw(ZONES), horizon_days=20)
@@ -251,7 +252,12 @@ def test_a_preview_of_a_change_is_what_it_does_and_the_past_stays(transactional_
     edit = Edit(series, data.draw(CHANGES), following)
     past = list(Session.objects.filter(starts_at__lte=now).order_by("pk").values())
 
-    preview = edit.preview(now=now).counts()
+    try:
+        preview = edit.preview(now=now).counts()
+    except ValidationError:  # the new rule ends before it would begin
+        with pytest.raises(ValidationError):
+            edit.apply(now=now)
+        return
     done = edit.apply(now=now).counts()
     again = generation_run(now + DAY)
 

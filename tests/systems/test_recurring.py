@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.models import (
@@ -21,6 +22,8 @@ from session_cleanup.models import (
 from session_cleanup.policies import registry
 from session_cleanup.recurrence.generation import Generate
 from tests.factories import DAY, HOUR, NOW, SECOND, OccurrenceFactory, SeriesFactory, UserFactory
+
+POSTGRES = connection.vendor == "postgresql"
 
 
 @pytest.fixture
@@ -314,13 +317,15 @@ def test_a_series_survives_a_thousand_runs(run, monkeypatch):
     tomorrow = NOW.date() + DAY
     SeriesFactory(first_date=tomorrow, horizon_days=2, start_time=time(7, 30), duration=2 * HOUR)
 
-    for day in range(1000):
+    runs = 200 if POSTGRES else 1000  # which take minutes, and the database makes no difference
+
+    for day in range(runs):
         report = run("recurring", now=NOW + day * DAY + HOUR)
         assert report.exit_status == 0, day
 
-    assert OccurrenceLog.objects.filter(event="generated").count() == 1001
-    assert OccurrenceLog.objects.filter(event="activated").count() == 999
-    assert OccurrenceLog.objects.filter(event="closed").count() == 998
+    assert OccurrenceLog.objects.filter(event="generated").count() == runs + 1
+    assert OccurrenceLog.objects.filter(event="activated").count() == runs - 1
+    assert OccurrenceLog.objects.filter(event="closed").count() == runs - 2
     assert not OccurrenceLog.objects.filter(event="missed").exists()
 
 
