@@ -1,6 +1,7 @@
 """What happens to recurring-generate when others are at work."""
 
 from datetime import date, datetime
+from itertools import count
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -42,10 +43,10 @@ def test_a_series_that_changes_meanwhile_is_read_again(run, monkeypatch):
 
 def test_a_series_that_keeps_changing_is_counted_as_skipped(run, monkeypatch):
     series = SeriesFactory(horizon_days=3)
-    lock = generation.Creation._lock
+    lock, changes = generation.Creation._lock, count()
 
     def late(self, parts):
-        SessionSeries.objects.filter(pk=series.pk).update(settings={"at": len(self.missed) + id(parts)})
+        SessionSeries.objects.filter(pk=series.pk).update(settings={"at": next(changes)})
         return lock(self, parts)
 
     monkeypatch.setattr(generation.Creation, "_lock", late)
