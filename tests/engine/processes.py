@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,31 @@ def start(*arguments: str, command: str = "cleanup_sessions", **settings: Any) -
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def dawdling(seconds: int) -> Iterator[None]:
+    """PostgreSQL takes so long to change a session. At the end nobody sleeps any more."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN PERFORM pg_sleep({seconds:d}); RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER dawdle BEFORE UPDATE ON session_cleanup_session "
+            "FOR EACH ROW EXECUTE FUNCTION dawdle()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            )
+            cursor.execute("DROP TRIGGER dawdle ON session_cleanup_session; DROP FUNCTION dawdle")
+
+
+def in_pg_sleep() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
+        return bool(cursor.fetchone()[0])

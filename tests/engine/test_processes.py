@@ -5,11 +5,10 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from session_cleanup.models import JobRun, Session, SessionMember
-from tests.engine.processes import start
+from tests.engine.processes import dawdling, in_pg_sleep, start
 from tests.factories import UserFactory
 
 JOB = "collaborative-expired"
@@ -61,16 +60,7 @@ def test_a_signal_ends_the_run_after_the_batch_under_way(number):
 @pytest.mark.postgres
 def test_a_second_signal_ends_the_process_at_once_and_nothing_is_half_done():
     sessions(count=2)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$"
-        )
-        cursor.execute(
-            "CREATE TRIGGER dawdle BEFORE UPDATE ON session_cleanup_session "
-            "FOR EACH ROW EXECUTE FUNCTION dawdle()"
-        )
-    try:
+    with dawdling(seconds=5):
         child = start(JOB, "--batch-size=1")  # a single row is not given up
         deadline = time.monotonic() + 60
         while not in_pg_sleep() and time.monotonic() < deadline:
@@ -80,23 +70,11 @@ def test_a_second_signal_ends_the_process_at_once_and_nothing_is_half_done():
         asked = time.monotonic()
         child.send_signal(signal.SIGTERM)
         child.communicate(timeout=30)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            )
-            cursor.execute("DROP TRIGGER dawdle ON session_cleanup_session; DROP FUNCTION dawdle")
 
     assert child.returncode == 128 + signal.SIGTERM
     assert time.monotonic() - asked < 5
     assert not Session.objects.filter(is_active=False).exists()
     assert not SessionMember.objects.filter(is_online=False).exists()
-
-
-def in_pg_sleep() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')")
-        return bool(cursor.fetchone()[0])
 
 
 def wait_for_batches() -> None:

@@ -21,8 +21,7 @@ from session_cleanup.models import CleanupLease, CleanupRun, JobRun, Session
 from session_cleanup.policies import registry
 from session_cleanup.scheduling.agenda import last_starts
 from session_cleanup.scheduling.leadership import LEADER
-from tests.engine.processes import ROOT, environment, start
-from tests.engine.test_processes import in_pg_sleep
+from tests.engine.processes import ROOT, dawdling, environment, in_pg_sleep, start
 from tests.faults.children import until
 
 SECRET = "correct-horse-battery"
@@ -154,16 +153,7 @@ def test_a_signal_ends_it_after_the_batch_under_way(scheduler, number, tmp_path)
 def test_a_second_signal_ends_it_at_once(scheduler):
     sessions(1)
     due(JOB)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN PERFORM pg_sleep(20); RETURN NEW; END $$"
-        )
-        cursor.execute(
-            "CREATE TRIGGER dawdle BEFORE UPDATE ON session_cleanup_session "
-            "FOR EACH ROW EXECUTE FUNCTION dawdle()"
-        )
-    try:
+    with dawdling(seconds=20):
         child = scheduler(BATCH_SIZE=1)
         until(in_pg_sleep, "the batch")
         child.send_signal(signal.SIGTERM)
@@ -171,12 +161,6 @@ def test_a_second_signal_ends_it_at_once(scheduler):
         assert child.poll() is None
         child.send_signal(signal.SIGTERM)
         child.communicate(timeout=5)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-            )
-            cursor.execute("DROP TRIGGER dawdle ON session_cleanup_session; DROP FUNCTION dawdle")
 
     assert child.returncode == 128 + signal.SIGTERM
     assert Session.objects.filter(is_active=True).count() == 1
