@@ -113,13 +113,18 @@ def with_age(jobs: Sequence[Job], age: Any) -> list[Job]:
 
 def with_options(jobs: Sequence[Job], given: Mapping[str, Any]) -> list[Job]:
     """The jobs, those that take all that was given with it."""
-    takers = [job for job in jobs if isinstance(job, Routine) and set(given) <= set(job.options)]
+    takers = {
+        job.name: replace(job, given=given)
+        for job in jobs
+        if isinstance(job, Routine) and set(given) <= set(job.options)
+    }
     if given and not takers:
+        names = ", ".join(job.name for job in jobs)
         options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise ConfigurationError(
-            f"None of the jobs of this run takes {options}. Leave it out, or name recurring-generate."
+            f"None of the jobs of this run ({names}) takes {options}. Leave it out, or name a job that does."
         )
-    return [replace(job, given=given) if job in takers else job for job in jobs]
+    return [takers.get(job.name, job) for job in jobs]
 
 
 def check_tables(using: str, models: Sequence[Any]) -> None:
