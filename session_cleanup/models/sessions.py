@@ -79,8 +79,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def visible(self, now: datetime | None = None) -> Self:
         """Occurrences that are to be seen now, whether or not a run has activated them yet."""
-        now = now or timezone.now()
-        return self.open().filter(visible_at__lte=now, expires_at__gt=now)
+        at = as_stored(now or timezone.now())
+        return self.open().filter(visible_at__lte=at, expires_at__gt=at)
 
     def upcoming(self, now: datetime, ahead: timedelta) -> Self:
         """Occurrences that begin within that time, by their start, whatever their state."""

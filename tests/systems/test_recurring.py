@@ -227,6 +227,13 @@ def test_a_series_says_from_when_its_sessions_are_to_be_seen(job, visible_before
     assert not Session.objects.visible(session.expires_at).exists()
 
 
+def test_a_moment_is_taken_where_the_project_has_none_with_a_zone(db, settings):
+    settings.USE_TZ = False
+
+    assert not Session.objects.visible(NOW).exists()
+    assert not Session.objects.upcoming(NOW, DAY).exists()
+
+
 def test_closed_at_its_own_end_and_just_past_it(job):
     over = OccurrenceFactory(is_active=True, starts_at=NOW - HOUR - SECOND)
     OccurrenceFactory(is_active=True, starts_at=NOW - HOUR)
