@@ -122,7 +122,7 @@ class Terminator(Adversary):
     """An administrator who ends the connections of the application `name` when they are in a transaction."""
 
     def __init__(self, name: str, times: int) -> None:
-        super().__init__(self.terminate, pause=0.05)
+        super().__init__(self.terminate, pause=0.02)
         self.name = name
         self.times = times
         self.ended = 0

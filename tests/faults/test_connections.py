@@ -5,11 +5,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from session_cleanup.models import JobRun
-from tests.faults.adversaries import Terminator
-from tests.faults.children import until_batches
+from tests.faults.adversaries import Terminator, locked
+from tests.faults.children import until
 from tests.faults.proxy import Cut, CuttingProxy, commits
 from tests.faults.servers import pooler
+from tests.faults.shapes import SESSIONS
 
 pytestmark = [pytest.mark.fault, pytest.mark.postgres, pytest.mark.timeout(120)]
 CUTS = 3  # of each kind; each costs the run a pause
@@ -43,12 +43,13 @@ def test_a_connection_that_is_cut_leaves_each_batch_done_once_or_not_at_all(worl
 
 
 def test_connections_that_an_administrator_ends_are_taken_up_again(world, start):
-    child = start(PAUSE_MS=5, added={"PGAPPNAME": "cleanup"})
-    until_batches(1, JobRun.objects.all(), child)
-    with Terminator("cleanup", times=4) as administrator:
-        report = child.report()
+    """A row that is locked keeps the run at work until the administrator has had enough."""
+    with locked([(SESSIONS.counted[0], world.middle(SESSIONS))]):
+        child = start(PAUSE_MS=5, LOCKED_WAIT_MS=30_000, added={"PGAPPNAME": "cleanup"})
+        with Terminator("cleanup", times=4) as administrator:
+            until(lambda: administrator.ended >= administrator.times, "four connections ended", seconds=30)
+    report = child.report()
 
-    assert administrator.ended >= 4
     assert {job["end_state"] for job in report.values()} == {"drained"}, child.errors()
     world.assert_true()
 
