@@ -6,12 +6,11 @@ from datetime import date, timedelta
 
 from session_cleanup.analytics.figures import Due
 from session_cleanup.analytics.months import DAY
-from session_cleanup.policies.cron import ANY_DATE, next_times
+from session_cleanup.policies.cron import ANY_DATE, next_times, parse
 
 ROOM = 1.2  # a schedule has so much more capacity than it needs now
 CATCH_UP_DAYS = 7  # in which a suggested schedule works off the backlog
-WEEK = timedelta(days=7)
-MOST_RUNS = 7 * 24 * 60
+CALENDAR_DAYS = 28 * 365 + 7  # after 28 years weekdays fall on the same dates again
 # Runs a day, and the fields of minute and hour for that; the minute given takes the place of "m".
 SUGGESTED = {
     1: "m h",
@@ -51,8 +50,10 @@ def forecast(
 
 
 def runs_a_day(cron: str) -> float:
-    times = next_times(cron, ANY_DATE, MOST_RUNS)
-    return sum(time <= ANY_DATE + WEEK for time in times) / 7
+    """On average."""
+    parsed = parse(cron)
+    days = sum(parsed.falls_on(ANY_DATE + number * DAY) for number in range(CALENDAR_DAYS))
+    return len(parsed.hours) * len(parsed.minutes) * days / CALENDAR_DAYS
 
 
 def gone_on(today: date, backlog: int, intake: float, capacity: float | None) -> date | None:

@@ -1,7 +1,7 @@
 """Cron expressions as cron itself reads them: five fields, UTC."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
 
 from cronsim import CronSim, CronSimError
@@ -22,6 +22,11 @@ class Cron:
     months: list[int]
     weekdays: list[int]
     either: bool  # both day fields are restricted: one of them suffices
+
+    def falls_on(self, day: date) -> bool:
+        of_month, of_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
+        fits = of_month or of_week if self.either else of_month and of_week
+        return fits and day.month in self.months
 
 
 def parse(expression: str) -> Cron:

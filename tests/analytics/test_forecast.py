@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from session_cleanup.analytics.forecast import forecast, gone_on, runs_a_day, suggested
-from session_cleanup.policies.cron import parse
-from tests.factories import DAY, NOW
+from session_cleanup.analytics.forecast import CALENDAR_DAYS, forecast, gone_on, runs_a_day, suggested
+from session_cleanup.policies.cron import ANY_DATE, next_times, parse
+from tests.factories import DAY, NOW, SECOND
 from tests.reports import at, browser
 
 TODAY = date(2026, 1, 4)  # a Sunday
@@ -60,10 +60,25 @@ def test_when_a_backlog_is_gone(backlog, intake, capacity, day):
 
 @pytest.mark.parametrize(
     ("cron", "runs"),
-    [("0 2 * * *", 1), ("0 */6 * * *", 4), ("*/5 * * * *", 288), ("0 3 * * 0", 1 / 7), ("* * * * *", 1440)],
+    [
+        ("0 2 * * *", 1),
+        ("0 */6 * * *", 4),
+        ("*/5 * * * *", 288),
+        ("* * * * *", 1440),
+        ("0 3 * * 0", 1 / 7),
+        ("0 4 1 * *", 12 / 365.25),
+        ("0 0 29 2 *", 1 / (4 * 365.25)),
+    ],
 )
 def test_runs_a_day(cron, runs):
     assert runs_a_day(cron) == pytest.approx(runs)
+
+
+@pytest.mark.parametrize("cron", ["10 7 13 * FRI", "0 12 13 * *", "0 0 */2 2-4 1-5", "30 1 1,15 */3 MON"])
+def test_runs_a_day_are_those_of_cron(cron):
+    """Also where both day fields are given, and one of them begins with a star."""
+    times = next_times(cron, ANY_DATE - SECOND, 3000)
+    assert runs_a_day(cron) == sum(time.year < 2024 + 28 for time in times) / CALENDAR_DAYS
 
 
 @pytest.mark.parametrize(
