@@ -97,3 +97,16 @@ def another_connection():
 
 def lock(row):
     return lambda: type(row)._base_manager.select_for_update().get(pk=row.pk)
+
+
+def a_wait_for_a_lock():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
+        return cursor.fetchone()[0]
+
+
+def deadlocks():
+    """How many the database has broken up; a process reports its own at its end at the latest."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return cursor.fetchone()[0]

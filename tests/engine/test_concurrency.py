@@ -20,7 +20,7 @@ from session_cleanup.engine.report import RunRequest
 from session_cleanup.exceptions import DatabaseUnavailable, LeaseBusy
 from session_cleanup.models import CleanupLease, JobRun, Session, SessionMember
 from session_cleanup.policies import Aged, Delete, Policy
-from tests.engine.running import another_connection, lock
+from tests.engine.running import a_wait_for_a_lock, another_connection, deadlocks, lock, until
 from tests.factories import DAY, NOW, SECOND, MemberFactory, SessionFactory, UserFactory
 from tests.testapp.models import Author, Book
 from tests.testapp.shapes import House, Meter
@@ -162,38 +162,39 @@ def test_a_locked_child_splits_the_batch_and_only_its_parent_is_skipped(run, set
 
 @pytest.mark.postgres
 def test_a_deadlock_is_survived(run, settings):
-    """The adversary locks a member first and its session then; we lock the session first."""
-    settings.SESSION_CLEANUP_LOCK_TIMEOUT_MS = 5000
-    row = SessionFactory(expires_at=NOW - SECOND)
-    member = MemberFactory(session=row)
-    entered = threading.Event()
-    apply = Acting.judge
-
-    def judge(self, locked):
-        entered.set()
-        time.sleep(0.3)
-        return apply(self, locked)
+    """The adversary locks a member first and its session then; we lock the session first, and give way."""
+    settings.SESSION_CLEANUP_LOCK_TIMEOUT_MS = settings.SESSION_CLEANUP_BATCH_MS = 5000
+    member = MemberFactory(session__expires_at=NOW - SECOND)
+    holds, before = threading.Event(), deadlocks()
 
     def adversary() -> None:
         try:
-            with suppress(OperationalError), transaction.atomic():  # one of us two is the victim
+            with transaction.atomic():
+                look_for_deadlocks_after("10s")
                 lock(member)()
-                entered.wait(5)
-                lock(row)()
+                holds.set()
+                until(a_wait_for_a_lock, "a batch that waits")
+                lock(member.session)()
         finally:
             connections.close_all()
 
+    look_for_deadlocks_after("500ms")
     thread = threading.Thread(target=adversary)
     thread.start()
-    time.sleep(0.1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Acting, "judge", judge)
-        report = run(JOB)
+    assert holds.wait(10)
+    report = run(JOB)
     thread.join(20)
+    connection.close()
 
+    until(lambda: deadlocks() > before, "the deadlock in the statistics")
     assert report.jobs[0].error is None
     assert report.jobs[0].changed == 1
     assert not SessionMember.objects.get().is_online
+
+
+def look_for_deadlocks_after(duration):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('deadlock_timeout', %s, false)", [duration])
 
 
 @pytest.mark.postgres

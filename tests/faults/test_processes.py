@@ -10,6 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from session_cleanup.models import CleanupLease, JobRun
+from tests.engine.running import a_wait_for_a_lock
 from tests.faults.adversaries import locked
 from tests.faults.children import until, until_batches
 from tests.faults.shapes import DRAFTS, SESSIONS
@@ -92,12 +93,6 @@ def stopped_in_mid_batch(world, start):
         until(a_wait_for_a_lock, "a batch that waits")
         zombie.send(signal.SIGSTOP)
     return zombie
-
-
-def a_wait_for_a_lock():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')")
-        return cursor.fetchone()[0]
 
 
 def nothing_open(name):

@@ -1,11 +1,11 @@
 """Users at work in the rows of a run: they come back, hold locks, and lock in an order that is not ours."""
 
 import pytest
-from django.db import connection
 
 from session_cleanup.models import JobRun
+from tests.engine.running import deadlocks
 from tests.faults.adversaries import OppositeOrder, locked, refresher
-from tests.faults.children import until_batches
+from tests.faults.children import until, until_batches
 from tests.faults.shapes import BOOKS, SESSIONS
 
 pytestmark = [pytest.mark.fault, pytest.mark.timeout(120)]
@@ -52,14 +52,7 @@ def test_deadlocks_with_one_who_locks_in_the_opposite_order_are_survived(world, 
         report = child.report()
     ends = {job["end_state"] for job in report.values()}
 
-    assert deadlocks() > before
+    until(lambda: deadlocks() > before, "a deadlock")
     assert ends <= {"drained", "drained_with_skips"}, child.errors()
     finish()  # what was skipped, too
     world.assert_true()
-
-
-def deadlocks():
-    """How many the database has broken up; a process reports its own at its end at the latest."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-        return cursor.fetchone()[0]
