@@ -52,11 +52,17 @@ def fresh_table(db):
 
 def make_sessions(due, share=0.5):
     """Due and kept rows by turns, so that every slice has of both; gives those that are kept."""
-    every = round(1 / share)
-    Session.objects.bulk_create(
-        SessionFactory.build(expires_at=NOW if index % every else NOW - SECOND)
-        for index in range(due * every)
-    )
+    every, first = round(1 / share), SessionFactory(expires_at=NOW - SECOND)
+    names = {field.column for field in Session._meta.concrete_fields} - {"id", "uid", "expires_at"}
+    same, uid = ", ".join(names), "gen_random_uuid()" if POSTGRES else "lower(hex(randomblob(16)))"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {due * every - 1}) "
+            f"INSERT INTO session_cleanup_session (uid, expires_at, {same}) "
+            f"SELECT {uid}, CASE i %% {every} WHEN 0 THEN expires_at ELSE %s END, {same} "
+            "FROM session_cleanup_session, n WHERE id = %s",
+            [connection.ops.adapt_datetimefield_value(NOW), first.pk],
+        )
     return set(Session.objects.filter(expires_at=NOW))
 
 
