@@ -17,9 +17,11 @@ collect_ignore = [] if os.environ["DJANGO_SETTINGS_MODULE"] == "tests.libraries.
 
 @pytest.fixture(autouse=True)
 def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inside the transaction of a test no slice is given up for being slow: SQLite would undo it all."""
+    """Inside the transaction of a test no slice is given up for being slow: SQLite would undo it all.
+    And nobody waits there for the file between two batches."""
     if "transactional_db" not in request.fixturenames:
         monkeypatch.setattr("session_cleanup.engine.pacing.SLACK", 10_000)
+        monkeypatch.setattr("session_cleanup.engine.pacing.SQLITE_PAUSE", 0)
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from tests.factories import DAY, HOUR, NOW, SECOND, OccurrenceFactory, SeriesFac
 JOB = "housekeeping-occurrences"
 
 
+@pytest.fixture(autouse=True)
+def _preset(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["recurring"]
+
+
 @pytest.fixture
 def noted(db, settings):
     """noted(expires_at, at): an entry of a session that ends then, written then."""

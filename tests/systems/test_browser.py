@@ -24,6 +24,11 @@ SECRET = "tok-4d1f-secret-cookie"
 LONG_AGO = NOW - 300 * DAY
 
 
+@pytest.fixture(autouse=True)
+def _preset(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["browser"]
+
+
 def left():
     return set(Session.objects.all())
 

@@ -26,6 +26,11 @@ from tests.factories import DAY, HOUR, NOW, SECOND, OccurrenceFactory, SeriesFac
 POSTGRES = connection.vendor == "postgresql"
 
 
+@pytest.fixture(autouse=True)
+def _preset(settings):
+    settings.SESSION_CLEANUP_PRESETS = ["recurring"]
+
+
 @pytest.fixture
 def job(run):
     def job(name, now=NOW, **options):
@@ -319,8 +324,7 @@ def test_a_template_never_closes_itself(run, job):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_series_survives_a_thousand_runs(run, monkeypatch):
-    monkeypatch.setattr("session_cleanup.engine.pacing.SQLITE_PAUSE", 0)  # nobody waits for the file
+def test_a_series_survives_a_thousand_runs(run):
     tomorrow = NOW.date() + DAY
     SeriesFactory(first_date=tomorrow, horizon_days=2, start_time=time(7, 30), duration=2 * HOUR)
 
