@@ -12,7 +12,7 @@ PYTEST := $(PY) -m pytest
 ROWS := 3000000
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo cleanup cleanup-dry-run cleanup-weekly cleanup-monthly test test-sqlite test-postgres test-libraries test-faults bench lint types contract \
+.PHONY: help venv demo cleanup cleanup-dry-run cleanup-weekly cleanup-monthly test test-slow test-sqlite test-postgres test-libraries test-faults bench lint types contract \
 	migrations-check package-check clean
 
 help: ## list the targets
@@ -59,15 +59,20 @@ cleanup-weekly: $(VENV)/demo ## run its weekly jobs
 cleanup-monthly: $(VENV)/demo ## run its monthly jobs
 	$(MANAGE) cleanup_sessions --type monthly $(ARGS)
 
-test: $(VENV)/dev ## the whole suite, on SQLite and on PostgreSQL, side by side
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-sqlite test-postgres \
-		test-libraries
+WHICH := not slow and not fault and not packaging
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
+
+test: $(VENV)/dev ## the suite on SQLite and on PostgreSQL, side by side, but for what test-slow does
+	@$(SIDE_BY_SIDE) test-sqlite test-postgres test-libraries
+
+test-slow: $(VENV)/dev ## the rest of it: kills, races, other programs, many rows
+	@$(SIDE_BY_SIDE) test-sqlite test-postgres WHICH="(slow or fault) and not packaging"
 
 test-sqlite: $(VENV)/dev ## the suite on SQLite
-	TEST_DATABASE=sqlite $(PYTEST) $(ARGS)
+	TEST_DATABASE=sqlite $(PYTEST) -m "$(WHICH)" $(ARGS)
 
 test-postgres: $(VENV)/dev ## the suite on the PostgreSQL of DATABASE_URL or PG_BIN, else on a packaged one
-	TEST_DATABASE=postgres $(PYTEST) $(ARGS)
+	TEST_DATABASE=postgres $(PYTEST) -m "$(WHICH) and not once" $(ARGS)
 
 FAULT_RUNS := 20
 

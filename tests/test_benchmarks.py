@@ -17,10 +17,7 @@ from benchmarks.measure import NOBODY, Record, waited
 # Looked for, not imported: it puts an outdated hook into the import system.
 pytestmark = [
     pytest.mark.skipif(find_spec("pygal") is None, reason="needs the extra bench"),
-    pytest.mark.skipif(
-        os.environ.get("TEST_DATABASE") == "postgres",
-        reason="starts servers of its own: the suite on SQLite has done it",
-    ),
+    pytest.mark.once,  # it starts servers of its own
 ]
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 280

@@ -254,6 +254,7 @@ def example(tmp_path_factory):
     return manage
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_every_command_runs(example):
     for arguments in managed():
@@ -261,6 +262,7 @@ def test_every_command_runs(example):
         assert done.returncode in (0, 3), f"{arguments}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_what_the_doctor_prints(example):
     """But for the numbers of rows, which runs of other tests change."""

@@ -10,6 +10,7 @@ from tests.commands.manage import assert_refused, manage, url_beside, url_of_tes
 from tests.factories import DAY, NOW, PresentationFactory
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -30,6 +31,7 @@ def test_the_command_line_gives_one_clear_line(arguments, words):
     assert_refused(manage("cleanup_sessions", *arguments), 2, *words)
 
 
+@pytest.mark.once
 def test_a_traceback_only_when_it_is_asked_for():
     done = manage("cleanup_sessions", "--max-age", "0", "--traceback")
 
@@ -38,6 +40,7 @@ def test_a_traceback_only_when_it_is_asked_for():
     assert done.returncode != 0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["--stats"], ["--format", "json"]])
 def test_missing_tables(tmp_path, arguments):
     done = manage("cleanup_sessions", *arguments, database=f"sqlite:///{tmp_path}/empty.sqlite3")
@@ -52,6 +55,7 @@ def test_missing_tables_on_postgresql():
     assert_refused(done, 2, "session_cleanup_", "python manage.py migrate --database default")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"], ["--stats"]])
 @pytest.mark.parametrize(
     "url", ["postgres://nobody@/nothing?host=/tmp/no-such-socket", "sqlite:////no/such/dir/db"]
@@ -62,6 +66,7 @@ def test_a_database_that_is_down(url, arguments):
     assert_refused(done, 1, "The database 'default' does not answer", "Nothing was touched.")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [

@@ -18,6 +18,7 @@ from session_cleanup.packing.cover import covering
 from session_cleanup.packing.encrypted import is_encrypted
 from session_cleanup.packing.packer import Packer
 
+pytestmark = pytest.mark.once
 SAMPLES = [json.dumps(payload).encode() for payload in payloads(120, 2)]
 TRAINED = {name: codec.trained(SAMPLES[:60]) for name, codec in CODECS.items()}
 

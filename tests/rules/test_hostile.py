@@ -14,6 +14,7 @@ from session_cleanup.rules.fitting import MOST_A_DAY
 from session_cleanup.rules.rule import Rule
 from tests.rules.test_oracle import rules, some
 
+pytestmark = pytest.mark.once
 UTC = ZoneInfo("UTC")
 SECONDS = (
     15  # here 5 at most; a rule that never comes true takes the longest: hundreds of years are gone through
@@ -74,6 +75,7 @@ HOSTILE = st.one_of(
 FIRSTS = st.one_of(st.datetimes(), st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), st.just(NOW))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=timedelta(seconds=SECONDS), suppress_health_check=list(HealthCheck))
 @example("FREQ=YEARLY;BYDAY=" + DAYS + ";BYHOUR=" + ALL[:61] + ";BYMINUTE=0,30", datetime(1900, 1, 1))
 @example("FREQ=MONTHLY;BYDAY=" + DAYS + ";BYHOUR=" + ALL[:61] + ";BYMINUTE=0,30", datetime(1900, 1, 1))
@@ -121,6 +123,7 @@ def test_a_series_that_began_long_ago_costs_what_a_new_one_does(frequency):
     assert seconds(datetime(1900, 1, 1)) < 5 * min(seconds(datetime(2025, 1, 1)) for _ in range(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -139,6 +142,7 @@ def test_one_that_was_never_checked_holds_a_run_up_for_seconds_only(text):
     assert time.monotonic() - began < SECONDS
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=rules(ends=False), years=st.integers(1, 40), days=some(range(366), 1))
 def test_a_window_far_ahead_is_the_same_as_counting_from_the_first_start(text, years, days):

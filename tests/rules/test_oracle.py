@@ -20,6 +20,7 @@ from session_cleanup.rules.wall import moment, wall_time
 
 HOME = Path(__file__).parent / "oracle"
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.slow,
     pytest.mark.skipif(
         shutil.which("node") is None or not (HOME / "node_modules").is_dir(),

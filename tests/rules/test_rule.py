@@ -9,6 +9,7 @@ from session_cleanup.rules.patterns import rule_of
 from session_cleanup.rules.rule import Rule
 from session_cleanup.rules.wall import midnight, moment, wall_time, zone_of
 
+pytestmark = pytest.mark.once
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST = datetime(2026, 1, 1, 9)  # a Thursday
 

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from session_cleanup.scheduling import deploy
 
+pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "deploy"
 

@@ -17,6 +17,8 @@ from session_cleanup.scheduling.cron import (
 )
 from tests.scheduling.examples import BASE, needs_systemd, systemd_times
 
+pytestmark = pytest.mark.once
+
 
 def spoken() -> st.SearchStrategy[str]:
     """Five fields of everything cron knows: *, numbers, names, lists, ranges, steps."""

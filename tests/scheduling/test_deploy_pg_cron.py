@@ -17,6 +17,7 @@ from session_cleanup.scheduling.schedules import timers
 from tests.plugins.postgres import OPTIONS, Server
 from tests.scheduling.examples import jobs, render
 
+pytestmark = pytest.mark.once  # it starts servers of its own
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 needs_pg_cron = pytest.mark.skipif(
     not Path("/usr/share/postgresql/15/extension/pg_cron.control").exists(),

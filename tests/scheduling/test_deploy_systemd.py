@@ -8,6 +8,8 @@ import pytest
 from session_cleanup.scheduling import deploy
 from tests.scheduling.examples import needs_systemd, render
 
+pytestmark = pytest.mark.once
+
 
 def service(**values):
     return render("systemd", **values)["systemd/cleanup-sessions@.service"]

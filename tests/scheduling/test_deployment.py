@@ -8,6 +8,7 @@ from session_cleanup.exceptions import ConfigurationError
 from session_cleanup.scheduling.deployment import shell_surprises
 from tests.scheduling.examples import deployment
 
+pytestmark = pytest.mark.once
 HOSTILE_PATHS = [
     "",
     "srv/shop",
