@@ -18,9 +18,12 @@ collect_ignore = [] if os.environ["DJANGO_SETTINGS_MODULE"] == "tests.libraries.
 @pytest.fixture(autouse=True)
 def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside the transaction of a test no slice is given up for being slow: SQLite would undo it all.
-    And nobody waits there for the file between two batches."""
-    if "transactional_db" not in request.fixturenames:
-        monkeypatch.setattr("session_cleanup.engine.pacing.SLACK", 10_000)
+    And nobody else waits there for the file."""
+    if "transactional_db" in request.fixturenames:
+        return
+    monkeypatch.setattr("session_cleanup.engine.pacing.SLACK", 10_000)
+    marker = request.node.get_closest_marker("django_db")
+    if "db" in request.fixturenames and not (marker and marker.kwargs.get("transaction")):
         monkeypatch.setattr("session_cleanup.engine.pacing.SQLITE_PAUSE", 0)
 
 

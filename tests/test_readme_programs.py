@@ -227,6 +227,7 @@ NEEDED_AT_TIMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_grants_suffice_and_none_is_too_much(some_of_all, settings, caplog):
     settings.SESSION_CLEANUP_ENDED_DAYS = 1

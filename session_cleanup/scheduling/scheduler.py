@@ -72,7 +72,7 @@ class Scheduler:
         """Start what is to be started, then wait for a moment."""
         if not self.leadership.hold():
             self.be_deaf()
-            self.pause(2 * TICK)
+            self.pause(TICK)
             return
         now = self.leadership.now
         due = self.agenda.due(now)

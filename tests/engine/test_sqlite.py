@@ -70,7 +70,7 @@ def test_a_reader_or_a_writer_neither_holds_a_checkpoint_up_nor_fails_the_job(ca
                 other.execute(statement).fetchall()
             started = time.monotonic()
             checkpoint("default")
-            assert time.monotonic() - started < 0.2
+            assert time.monotonic() - started < 2  # not as long as a writer waits for the file
             if "IMMEDIATE" not in begin:
                 assert run().changed == 3
             other.rollback()

@@ -40,6 +40,7 @@ def planted(settings):
     return PLANTED
 
 
+@pytest.mark.slow
 def test_no_output_log_report_or_record_has_a_secret(planted, caplog, capfd):
     caplog.set_level(logging.DEBUG, "session_cleanup")
     said = []
