@@ -184,7 +184,7 @@ class Ladder:
         self.alone = None
         while parts:
             keys = parts.popleft()
-            size = int(self.sweeping.now)
+            size = self.sweeping.rows
             if len(keys) > size:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]

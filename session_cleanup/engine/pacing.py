@@ -45,6 +45,11 @@ class Size:
     def __post_init__(self) -> None:
         self.now = min(self.now, self.limit)
 
+    @property
+    def rows(self) -> int:
+        """For the next batch where the units are rows: at least one, however slow the database is."""
+        return max(int(self.now), 1)
+
     def took(self, units: float, seconds: float, target: float) -> None:
         """Learn from a batch of `units` that took `seconds`; the size grows at most twofold.
 
@@ -140,7 +145,7 @@ class Pace:
 
     def next_rows(self, changed: int) -> int:
         """Rows the next batch by keys may have; 0 when --max-rows is used up."""
-        return int(min(max(self.rows.now, 1), self.room(changed)))
+        return int(min(self.rows.rows, self.room(changed)))
 
     def most_rows(self, changed: int) -> float:
         """Rows that the next batch may have at the very most."""

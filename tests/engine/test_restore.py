@@ -1,5 +1,6 @@
 """What a run took away comes back as it was."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django.db.models.signals import post_delete
 
 from session_cleanup.engine.restore_report import RestoreRequest
 from session_cleanup.engine.restores import restore
+from session_cleanup.engine.restoring import Restoring
 from session_cleanup.models import UndoRecord
 from session_cleanup.policies import Aged, Deactivate, Delete, Policy
 from tests.factories import NOW, SECOND, MemberFactory, SessionFactory
@@ -105,6 +107,32 @@ def test_updates(run, declare):
     assert everything() == before
     assert done.jobs[0].restored == {"session_cleanup.Session": 1, "session_cleanup.SessionMember": 3}
     assert run("off").jobs[0].changed == 0
+
+
+@pytest.mark.django_db
+def test_a_database_that_is_slower_than_any_batch_may_be(run, declare, settings, monkeypatch):
+    """Batches became smaller and smaller until they had no row, and the rest was left behind unsaid."""
+    declare(job())
+    author = Author.objects.create()
+    Book.objects.bulk_create(Book(author=author, read_at=NOW - SECOND) for _ in range(30))
+    taken = run("old-books").run
+    settings.SESSION_CLEANUP_BATCH_MS = 1
+    monkeypatch.setattr("session_cleanup.engine.restoring.SQLITE_BATCH_MS", 1)
+    monkeypatch.setattr("session_cleanup.engine.restoring.FIRST_ROWS", 8)
+    monkeypatch.setattr(Restoring, "_settle", slowly(Restoring._settle))
+
+    done = take_back(taken)
+
+    assert done.jobs[0].restored["testapp.Book"] == Book.objects.count() == 30
+    assert not UndoRecord.objects.exists()
+
+
+def slowly(method):
+    def slow(self, rows):
+        time.sleep(0.01 * len(rows))
+        return method(self, rows)
+
+    return slow
 
 
 @pytest.mark.django_db
