@@ -454,6 +454,7 @@ if sys.argv[1] == "own":
         print("handled", flush=True)
         raise SystemExit(7)
     signal.signal(signal.SIGTERM, handler)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what is in its background ignore it
 began = time.monotonic()
 scheduling.start_in_process()
 print("started", time.monotonic() - began < 1, flush=True)
@@ -479,15 +480,18 @@ def test_a_server_ends_as_it_always_does_and_the_scheduler_before_it(kind, numbe
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert server.stdout.readline() == "started True\n"
-    led = CleanupLease.objects.filter(job=LEADER, expires_at__gt=Now())
-    until(led.exists, "the lead")
+    try:
+        assert server.stdout.readline() == "started True\n"
+        led = CleanupLease.objects.filter(job=LEADER, expires_at__gt=Now())
+        until(led.exists, "the lead")
 
-    os.kill(server.pid, number)
-    time.sleep(0.05)
-    with suppress(ProcessLookupError):
         os.kill(server.pid, number)
-    out, _ = server.communicate(timeout=30)
+        time.sleep(0.05)
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, number)
+        out, _ = server.communicate(timeout=30)
+    finally:
+        server.kill()
 
     assert server.returncode in (status, -number)  # the second one may come when Python handles none any more
     assert set(out.split()) == said
