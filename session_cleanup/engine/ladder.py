@@ -184,7 +184,7 @@ class Ladder:
         self.alone = None
         while parts:
             keys = parts.popleft()
-            size = self.sweeping.rows
+            size = self.sweeping.whole
             if len(keys) > size:
                 parts.appendleft(keys[size:])
                 keys = keys[:size]

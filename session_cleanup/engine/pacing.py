@@ -46,8 +46,8 @@ class Size:
         self.now = min(self.now, self.limit)
 
     @property
-    def rows(self) -> int:
-        """For the next batch where the units are rows: at least one, however slow the database is."""
+    def whole(self) -> int:
+        """In whole units, of which a batch has at least one, however slow the database is."""
         return max(int(self.now), 1)
 
     def took(self, units: float, seconds: float, target: float) -> None:
@@ -145,7 +145,7 @@ class Pace:
 
     def next_rows(self, changed: int) -> int:
         """Rows the next batch by keys may have; 0 when --max-rows is used up."""
-        return int(min(self.rows.rows, self.room(changed)))
+        return int(min(self.rows.whole, self.room(changed)))
 
     def most_rows(self, changed: int) -> float:
         """Rows that the next batch may have at the very most."""

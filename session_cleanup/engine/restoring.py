@@ -119,7 +119,7 @@ class Restoring:
         """The rows of a set that are asked for, as many at a time as a batch shall take."""
         records = target.records.order_by("-pk" if newest_first else "pk")
         at: dict[str, int] = {}
-        while found := list(records.filter(**at)[: self.size.rows]):
+        while found := list(records.filter(**at)[: self.size.whole]):
             at = {"pk__lt" if newest_first else "pk__gt": found[-1].pk}
             rows, closed = target.read(found)
             if self.asked:

@@ -87,9 +87,9 @@ def test_a_dearer_part_of_a_table_makes_batches_small_at_once():
 def test_a_batch_has_a_row_however_slow_the_database_is():
     size = Size(8)
     for _ in range(9):
-        size.took(size.rows, 10, 0.025)
+        size.took(size.whole, 10, 0.025)
     assert size.now < 1
-    assert size.rows == 1
+    assert size.whole == 1
 
 
 def test_a_batch_given_up_is_asked_for_again_at_half_the_size():
