@@ -147,9 +147,13 @@ def test_rules(oracle, text, start):
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(text=rules(ends=False), start=first_starts, name=st.sampled_from(ZONES))
+@given(
+    text=rules(ends=False).filter(lambda text: "BYSETPOS" not in text),
+    start=first_starts,
+    name=st.sampled_from(ZONES),
+)
 def test_zones(oracle, text, start, name):
-    """It leaves out what begins in a gap; we move that forward."""
+    """It leaves out what begins in a gap, before it counts positions; we move that forward."""
     zone = ZoneInfo(name)
     found = [(wall, at) for wall, at in expanded(start, zone, text) if "HOURLY" not in text]
     ours = {at for wall, at in found if wall_time(at, zone) == wall}
