@@ -45,15 +45,20 @@ class Lease:
 
         It does not wait for a batch of the holder: an INSERT would, even one that ignores conflicts.
         """
-        rows = CleanupLease.objects.using(using)
+        rows = CleanupLease.objects.using(using).filter(job=job)
         lease = cls(job, using, uuid.uuid4())
-        if once_more(lambda: lease.take_if_free(run_id, since), using):
-            return lease
-        if not rows.filter(job=job).exists():  # its first run
-            _make([job], using, since=OVER)
+
+        def take() -> bool:
             if lease.take_if_free(run_id, since):
-                return lease
-        raise LeaseBusy(_busy(job, rows.filter(job=job).first(), since))
+                return True
+            if rows.exists():
+                return False
+            _make([job], using, since=OVER)  # its first run
+            return lease.take_if_free(run_id, since)
+
+        if once_more(take, using):
+            return lease
+        raise LeaseBusy(_busy(job, once_more(rows.first, using), since))
 
     def take_if_free(self, run_id: Any, since: datetime | None = None, holder: Any = None) -> bool:
         """Take the lease if it is over, or if we have it: the answer to an earlier try may have been lost.
