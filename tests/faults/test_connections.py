@@ -45,7 +45,7 @@ def test_a_connection_that_is_cut_leaves_each_batch_done_once_or_not_at_all(worl
 def test_connections_that_an_administrator_ends_are_taken_up_again(world, start):
     """A row that is locked keeps the run at work until the administrator has had enough."""
     with locked([(SESSIONS.counted[0], world.middle(SESSIONS))]):
-        child = start(PAUSE_MS=5, LOCKED_WAIT_MS=30_000, RETRIES=9, added={"PGAPPNAME": "cleanup"})
+        child = start(PAUSE_MS=5, LOCKED_WAIT_MS=30_000, added={"PGAPPNAME": "cleanup"})
         with Terminator("cleanup", times=4) as administrator:
             until(lambda: administrator.ended >= administrator.times, "four connections ended", seconds=30)
     report = child.report()
